@@ -1,0 +1,1 @@
+"""Floor 0: the nouns, the clock, the settings and the errors. Imports nothing of ours."""

@@ -1,0 +1,77 @@
+"""Bulk roads between PostgreSQL and arrays: binary COPY in, Arrow out.
+
+A NumPy record array becomes the wire format of COPY BINARY by byte swaps alone, so a load costs the client almost
+nothing; reads come back as Arrow through ADBC on a connection of their own, so they see committed rows only.
+Format: https://www.postgresql.org/docs/18/sql-copy.html (section "Binary Format").
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import adbc_driver_postgresql.dbapi
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from sqlalchemy.orm import Session
+
+from database.session import database_url
+
+_HEADER = b"PGCOPY\n\xff\r\n\0" + b"\0" * 8
+_TRAILER = b"\xff\xff"
+_ROWS_AT_ONCE = 65_536
+_EPOCH = np.datetime64("2000-01-01", "D")
+WIRE_TYPES: Mapping[str, str] = {
+    "int2": ">i2",
+    "int4": ">i4",
+    "int8": ">i8",
+    "float4": ">f4",
+    "float8": ">f8",
+    "date": ">i4",
+    "bool": ">i1",
+}
+
+
+def encode_rows(columns: Mapping[str, tuple[str, npt.NDArray[Any]]]) -> Iterator[bytes]:
+    """COPY BINARY bytes of equally long arrays without nulls.
+
+    `columns` maps a column's name to (PostgreSQL type, values); dates are datetime64[D]. Yields the header, blocks
+    of at most 65,536 rows and the trailer, so memory stays flat however many rows there are.
+    """
+    fields: list[tuple[str, str]] = [("count", ">i2")]
+    for name, (kind, _) in columns.items():
+        fields += [(f"{name}_size", ">i4"), (name, WIRE_TYPES[kind])]
+    layout = np.dtype(fields)
+    rows = len(next(iter(columns.values()))[1])
+    yield _HEADER
+    for start in range(0, rows, _ROWS_AT_ONCE):
+        stop = min(start + _ROWS_AT_ONCE, rows)
+        block = np.empty(stop - start, dtype=layout)
+        block["count"] = len(columns)
+        for name, (kind, values) in columns.items():
+            part = values[start:stop]
+            block[f"{name}_size"] = layout[name].itemsize
+            block[name] = (part.astype("datetime64[D]") - _EPOCH).astype("i4") if kind == "date" else part
+        yield block.tobytes()
+    yield _TRAILER
+
+
+def copy_rows(session: Session, table: str, columns: Mapping[str, tuple[str, npt.NDArray[Any]]]) -> int:
+    """COPY arrays into `table` inside the session's transaction; returns the number of rows."""
+    names = ", ".join(f'"{name}"' for name in columns)
+    cursor = session.connection().connection.cursor()
+    with cursor.copy(f"copy {table} ({names}) from stdin (format binary)") as copy:
+        for block in encode_rows(columns):
+            copy.write(block)
+    return len(next(iter(columns.values()))[1])
+
+
+def read_frame(query: str, parameters: Sequence[Any] = ()) -> pl.DataFrame:
+    """Run `query` ($1, $2 ... for parameters) on a connection of its own; the result as a Polars frame."""
+    with (
+        adbc_driver_postgresql.dbapi.connect(database_url()) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(query, tuple(parameters) if parameters else None)
+        frame = pl.from_arrow(cursor.fetch_arrow_table())
+    assert isinstance(frame, pl.DataFrame)
+    return frame

@@ -1,0 +1,115 @@
+"""Real Postgres for every test: one database per worker, made from a migrated template, rolled back per test."""
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session, sessionmaker
+
+import core.config
+import database.session
+from core.clock import fixed_clock
+from core.config import REPOSITORY
+from database.embedded import start_embedded
+from database.schema import migrate
+from database.session import with_database
+
+os.environ["ACIS_ENVIRONMENT"] = "test"
+NOW = datetime(2020, 4, 2, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def server() -> str:
+    """URL of the test server: TEST_DATABASE_URL, or an embedded one that all workers share."""
+    return os.environ.get("TEST_DATABASE_URL") or start_embedded(REPOSITORY / "var" / "test-postgres")
+
+
+@pytest.fixture(scope="session")
+def template(server: str) -> str:
+    """Name of a migrated, empty database, made once per state of the migrations."""
+    migrations = sorted((REPOSITORY / "migrations" / "versions").glob("*.py"))
+    name = f"template_{sha256(b''.join(path.read_bytes() for path in migrations)).hexdigest()[:16]}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("select pg_advisory_lock(42)")
+        if not connection.execute("select 1 from pg_database where datname = %s", (name,)).fetchone():
+            connection.execute(f'drop database if exists "{name}_building"')
+            connection.execute(f'create database "{name}_building"')
+            url = with_database(server, f"{name}_building")
+            engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1))
+            migrate(engine)
+            engine.dispose()
+            connection.execute(f'alter database "{name}_building" rename to "{name}"')
+    return name
+
+
+def _fresh_database(server: str, template: str, name: str) -> str:
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("select pg_advisory_lock(42)")
+        connection.execute(f'drop database if exists "{name}" with (force)')
+        connection.execute(f'create database "{name}" template "{template}"')
+    return with_database(server, name)
+
+
+def _drop_database(server: str, name: str) -> None:
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f'drop database if exists "{name}" with (force)')
+
+
+@pytest.fixture(scope="session")
+def worker_database(server: str, template: str, worker_id: str) -> Iterator[str]:
+    """This worker's own database; nothing is ever committed to it."""
+    name = f"test_{worker_id}_{os.getpid()}"
+    yield _fresh_database(server, template, name)
+    _drop_database(server, name)
+
+
+@pytest.fixture
+def session(worker_database: str) -> Iterator[Session]:
+    """A session whose transaction is rolled back after the test, whatever the test commits."""
+    engine = create_engine(worker_database.replace("postgresql://", "postgresql+psycopg://", 1))
+    with engine.connect() as connection:
+        outer = connection.begin()
+        session = sessionmaker(connection, expire_on_commit=False, join_transaction_mode="create_savepoint")()
+        yield session
+        session.close()
+        outer.rollback()
+    engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def committed_database(
+    server: str, template: str, worker_id: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[str]:
+    """A database and a var/ folder of this module's own, for what needs several connections.
+
+    Inside the module `database.session.transaction()`, `read_frame` and `get_settings()` all use them.
+    """
+    name = f"module_{worker_id}_{os.getpid()}_{request.module.__name__.rsplit('.', 1)[-1]}"[:63]
+    url = _fresh_database(server, template, name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DATABASE_URL", url)
+        patch.setenv("ACIS_VAR_DIR", str(tmp_path_factory.mktemp("var")))
+        core.config.get_settings.cache_clear()
+        database.session.dispose()
+        yield url
+        database.session.dispose()
+    core.config.get_settings.cache_clear()
+    _drop_database(server, name)
+
+
+@pytest.fixture(autouse=True)
+def clock() -> Iterator[None]:
+    """Time stands still."""
+    with fixed_clock(NOW):
+        yield
+
+
+@pytest.fixture
+def repository() -> Path:
+    """Root of the checkout."""
+    return REPOSITORY
