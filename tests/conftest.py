@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 from sqlalchemy import create_engine
@@ -20,6 +21,8 @@ from database.schema import migrate
 from database.session import with_database
 
 os.environ["ACIS_ENVIRONMENT"] = "test"
+hypothesis.settings.register_profile("acis", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("acis")
 NOW = datetime(2020, 4, 2, 12, 0, tzinfo=UTC)
 
 

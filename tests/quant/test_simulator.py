@@ -136,7 +136,7 @@ class TestBatch:
                 floor_usd=Decimal(int(floor[n])) / 100,
                 costs=STANDARD_COSTS,
             )
-            assert after * 100 == batch_cash[n]
+            assert after * 100 == int(batch_cash[n])
             assert [outcome.executed for outcome in outcomes] == executed[n].tolist()
 
     def test_orders_for_weights_round_down_and_skip_small_changes(self) -> None:
