@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME...]`: a JSON line per claim on stdout, progress on stderr, exit code 1 where one fails."""
+"""`python -m benchmarks [NAME...]`: one JSON line per claim on stdout, progress on stderr, exit code 1 if one fails."""
 
 import importlib
 import json
