@@ -22,6 +22,7 @@ class Settings(BaseSettings):
     redis_url: str | None = Field(default=None, validation_alias="REDIS_URL")
     var_dir: Path = REPOSITORY / "var"
     mlflow_tracking_uri: str | None = None
+    code_commit: str | None = None
     threads: int = Field(default=2, ge=1, description="threads of a training run")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     log_json: bool = False
