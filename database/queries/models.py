@@ -1,0 +1,79 @@
+"""Model versions: which fold may serve on a date, which exist already, which the tracking server has not heard of."""
+
+from collections.abc import Collection, Sequence
+from datetime import date
+
+from sqlalchemy import func, select
+
+from database.session import Session, advisory_lock
+from database.tables.models import ModelVersion
+
+
+def valid_models(session: Session, *, kind: str, as_of: date) -> dict[str, ModelVersion]:
+    """By strategy, the newest version whose fold may serve on `as_of`."""
+    rows = session.scalars(
+        select(ModelVersion)
+        .where(ModelVersion.kind == kind, ModelVersion.valid_from_on <= as_of, ModelVersion.valid_to_on > as_of)
+        .order_by(ModelVersion.strategy, ModelVersion.version)
+    )
+    return {row.strategy: row for row in rows}
+
+
+def newest_folds(session: Session, *, kind: str, strategies: Collection[str] | None = None) -> list[ModelVersion]:
+    """The newest version of each fold, by strategy and valid_from_on: all strategies, or those named."""
+    query = (
+        select(ModelVersion)
+        .distinct(ModelVersion.strategy, ModelVersion.valid_from_on)
+        .where(ModelVersion.kind == kind)
+        .order_by(ModelVersion.strategy, ModelVersion.valid_from_on, ModelVersion.version.desc())
+    )
+    if strategies is not None:
+        query = query.where(ModelVersion.strategy.in_(list(strategies)))
+    return list(session.scalars(query))
+
+
+def find_models(session: Session, *, input_hashes: Collection[str]) -> dict[str, ModelVersion]:
+    """By input_hash, the models made from those inputs; the newest where there are several."""
+    rows = session.scalars(
+        select(ModelVersion).where(ModelVersion.input_hash.in_(list(input_hashes))).order_by(ModelVersion.version)
+    )
+    return {row.input_hash: row for row in rows}
+
+
+def add_model(session: Session, model: ModelVersion) -> tuple[ModelVersion, bool]:
+    """Give `model` the next version of its name and store it; returns (row, whether it is new).
+
+    A model of the same name and input_hash is returned as it stands. Two writers at once: the second waits.
+    """
+    advisory_lock(session, f"acis:model:{model.name}")
+    present = session.scalar(
+        select(ModelVersion)
+        .where(ModelVersion.name == model.name, ModelVersion.input_hash == model.input_hash)
+        .order_by(ModelVersion.version.desc())
+        .limit(1)
+    )
+    if present is not None:
+        return present, False
+    newest = session.scalar(select(func.max(ModelVersion.version)).where(ModelVersion.name == model.name))
+    model.version = (newest or 0) + 1
+    session.add(model)
+    session.flush()
+    return model, True
+
+
+def untracked_models(session: Session, *, kind: str) -> list[ModelVersion]:
+    """Versions that the tracking server does not hold yet, by strategy, valid_from_on and version."""
+    return list(
+        session.scalars(
+            select(ModelVersion)
+            .where(ModelVersion.kind == kind, ModelVersion.tracking_run_id.is_(None))
+            .order_by(ModelVersion.strategy, ModelVersion.valid_from_on, ModelVersion.version)
+        )
+    )
+
+
+def record_tracking_run(session: Session, *, model_version_ids: Sequence[int], tracking_run_id: str) -> None:
+    """Note under which run the tracking server keeps these versions."""
+    for row in session.scalars(select(ModelVersion).where(ModelVersion.model_version_id.in_(model_version_ids))):
+        row.tracking_run_id = tracking_run_id
+    session.flush()
