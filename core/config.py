@@ -1,6 +1,9 @@
 """The one Settings object and the only reader of the environment."""
 
+import os
+import tempfile
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal, Self
 
@@ -10,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from core.errors import InputError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+SOCKET_PATH_BYTES_MAX = 100
 
 
 class Settings(BaseSettings):
@@ -39,6 +43,34 @@ class Settings(BaseSettings):
         return self.var_dir / "postgres"
 
     @property
+    def redis_dir(self) -> Path:
+        """Folder of the embedded Redis server."""
+        return self.var_dir / "redis"
+
+    @property
+    def redis_socket(self) -> Path:
+        """Socket of the embedded Redis; in the temporary folder where the path would be too long for a socket."""
+        path = (self.redis_dir / "redis.sock").resolve()
+        if len(os.fsencode(path)) <= SOCKET_PATH_BYTES_MAX:
+            return path
+        return Path(tempfile.gettempdir()) / f"acis-{sha256(os.fsencode(path)).hexdigest()[:16]}.sock"
+
+    @property
+    def queue_url(self) -> str:
+        """URL of the job queue: REDIS_URL, or the embedded server's socket."""
+        return self.redis_url or f"redis+socket://{self.redis_socket}"
+
+    @property
+    def mlflow_dir(self) -> Path:
+        """Folder of the tracking server's artefacts and its address."""
+        return self.var_dir / "mlflow"
+
+    @property
+    def log_dir(self) -> Path:
+        """Folder of the logs of the processes that `acis up` supervises."""
+        return self.var_dir / "log"
+
+    @property
     def features_dir(self) -> Path:
         """Folder of the feature snapshots (Parquet)."""
         return self.var_dir / "features"
@@ -56,3 +88,8 @@ def get_settings() -> Settings:
         return Settings()
     except ValueError as error:
         raise InputError(f"the environment holds an unusable setting: {error}") from error
+
+
+def child_environment(**extra: str) -> dict[str, str]:
+    """The environment for a child process: this process's own, with `extra` on top."""
+    return {**os.environ, **extra}
