@@ -1,0 +1,199 @@
+"""Accounts with their mandates, restrictions and autonomy."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import delete, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+
+from core.clock import now
+from database.session import Session
+from database.tables.accounts import Account, AutonomousSetting, EsgFlag, Mandate, Restriction
+
+
+def accounts_in_book(session: Session, *, book: str, as_of: date | None = None) -> list[Account]:
+    """Accounts of `book` that are not closed, those opened not after `as_of` where given; by id."""
+    query = select(Account).where(Account.book == book, Account.status != "closed").order_by(Account.account_id)
+    if as_of is not None:
+        query = query.where(Account.opened_on <= as_of)
+    return list(session.scalars(query))
+
+
+def find_account(session: Session, *, account_id: int) -> Account | None:
+    """One account."""
+    return session.get(Account, account_id)
+
+
+def mandates_on(session: Session, *, account_ids: Collection[int], as_of: date) -> dict[int, Mandate]:
+    """The mandate in force on `as_of` of each account: its highest version not effective later."""
+    query = (
+        select(Mandate)
+        .where(Mandate.account_id.in_(account_ids), Mandate.effective_on <= as_of)
+        .distinct(Mandate.account_id)
+        .order_by(Mandate.account_id, Mandate.version.desc())
+    )
+    return {mandate.account_id: mandate for mandate in session.scalars(query)}
+
+
+def newest_mandates(session: Session, *, account_ids: Collection[int]) -> dict[int, Mandate]:
+    """The highest version of each account, in force already or later."""
+    return mandates_on(session, account_ids=account_ids, as_of=date.max)
+
+
+def restrictions_of(session: Session, *, account_ids: Collection[int]) -> dict[int, list[Restriction]]:
+    """What each account must not hold."""
+    query = (
+        select(Restriction)
+        .where(Restriction.account_id.in_(account_ids))
+        .order_by(Restriction.account_id, Restriction.kind, Restriction.value)
+    )
+    found: dict[int, list[Restriction]] = defaultdict(list)
+    for row in session.scalars(query):
+        found[row.account_id].append(row)
+    return dict(found)
+
+
+def restricted_instruments(session: Session, *, account_ids: Collection[int]) -> dict[int, dict[int, str]]:
+    """Per account the instruments that it must not hold, each with the restriction that says so."""
+    rows = session.execute(
+        text("""
+            select r.account_id, i.instrument_id, r.kind, r.value
+            from restrictions r
+            join instruments i on (r.kind = 'ticker' and i.symbol = r.value)
+                               or (r.kind = 'sector' and i.sector = r.value)
+                               or (r.kind = 'esg' and exists (
+                                   select from esg_flags e
+                                   where e.instrument_id = i.instrument_id and e.flag = r.value))
+            where r.account_id = any(:account_ids)
+            order by r.account_id, i.instrument_id, r.kind desc, r.value
+        """),
+        {"account_ids": list(account_ids)},
+    )
+    found: dict[int, dict[int, str]] = defaultdict(dict)
+    for account_id, instrument_id, kind, value in rows:
+        found[account_id].setdefault(instrument_id, f"{kind} {value}")
+    return dict(found)
+
+
+def autonomous_accounts(session: Session, *, account_ids: Collection[int]) -> set[int]:
+    """Those of `account_ids` that may trade without an advisor's approval now."""
+    query = select(AutonomousSetting.account_id).where(
+        AutonomousSetting.account_id.in_(account_ids),
+        AutonomousSetting.enabled,
+        AutonomousSetting.paused_at.is_(None),
+    )
+    return set(session.scalars(query))
+
+
+def find_autonomous_setting(session: Session, *, account_id: int) -> AutonomousSetting | None:
+    """The account's autonomous setting."""
+    return session.get(AutonomousSetting, account_id)
+
+
+def add_account(
+    session: Session, *, client_id: int, name: str, kind: str, book: str, opened_on: date, initial_cash_usd: Decimal
+) -> Account:
+    """A new, active account; its opening deposit is trading's to book."""
+    account = Account(
+        client_id=client_id, name=name, kind=kind, book=book, opened_on=opened_on, initial_cash_usd=initial_cash_usd
+    )
+    session.add(account)
+    session.flush()
+    return account
+
+
+def add_mandate(session: Session, *, account_id: int, effective_on: date, limits: Mapping[str, Any]) -> Mandate:
+    """The next version of the account's mandate."""
+    latest = session.scalar(select(func.max(Mandate.version)).where(Mandate.account_id == account_id))
+    mandate = Mandate(account_id=account_id, version=(latest or 0) + 1, effective_on=effective_on, **limits)
+    session.add(mandate)
+    session.flush()
+    return mandate
+
+
+def set_autonomous(
+    session: Session, *, account_id: int, enabled: bool, paused_at: datetime | None, paused_reason: str | None
+) -> None:
+    """Replace the account's autonomous setting."""
+    values = {
+        "enabled": enabled,
+        "paused_at": paused_at,
+        "paused_reason": paused_reason,
+        "changed_at": now(),
+    }
+    session.execute(
+        insert(AutonomousSetting)
+        .values(account_id=account_id, **values)
+        .on_conflict_do_update(index_elements=["account_id"], set_=values)
+    )
+
+
+def add_restriction(session: Session, *, account_id: int, kind: str, value: str, reason: str | None) -> bool:
+    """Forbid something to the account; False where it was forbidden already."""
+    added = session.execute(
+        insert(Restriction)
+        .values(account_id=account_id, kind=kind, value=value, reason=reason)
+        .on_conflict_do_nothing()
+        .returning(Restriction.account_id)
+    ).scalar()
+    return added is not None
+
+
+def remove_restriction(session: Session, *, account_id: int, kind: str, value: str) -> bool:
+    """Allow it again; False where it was not forbidden."""
+    removed = session.execute(
+        delete(Restriction)
+        .where(Restriction.account_id == account_id, Restriction.kind == kind, Restriction.value == value)
+        .returning(Restriction.account_id)
+    ).scalar()
+    return removed is not None
+
+
+def replace_esg_flags(session: Session, *, source: str, flags: Sequence[tuple[int, str]]) -> tuple[int, int]:
+    """Make `flags` (instrument_id, flag) all that `source` says; returns (added, removed)."""
+    standing = {
+        (row.instrument_id, row.flag) for row in session.scalars(select(EsgFlag).where(EsgFlag.source == source))
+    }
+    wanted = set(flags)
+    for instrument_id, flag in standing - wanted:
+        session.execute(
+            delete(EsgFlag).where(
+                EsgFlag.instrument_id == instrument_id, EsgFlag.flag == flag, EsgFlag.source == source
+            )
+        )
+    fresh = [
+        {"instrument_id": instrument_id, "flag": flag, "source": source}
+        for instrument_id, flag in sorted(wanted - standing)
+    ]
+    if fresh:
+        session.execute(insert(EsgFlag).on_conflict_do_nothing(), fresh)
+    session.expire_all()
+    return len(fresh), len(standing - wanted)
+
+
+def instrument_ids_by_symbol(session: Session, *, symbols: Collection[str]) -> dict[str, int]:
+    """Ids of the symbols that exist."""
+    rows = session.execute(
+        text("select symbol, instrument_id from instruments where symbol = any(:symbols)"), {"symbols": list(symbols)}
+    )
+    return {row.symbol: row.instrument_id for row in rows}
+
+
+def known_sectors(session: Session) -> list[str]:
+    """Names of the sectors that instruments carry, sorted."""
+    return list(session.scalars(text("select distinct sector from instruments where sector is not null order by 1")))
+
+
+def halt_account(session: Session, *, account_id: int, reason: str) -> None:
+    """Stop the account's trading; a person must look before it goes on."""
+    session.execute(
+        update(Account).where(Account.account_id == account_id).values(status="halted", halted_reason=reason)
+    )
+
+
+def resume_account(session: Session, *, account_id: int) -> None:
+    """Let a halted account trade again."""
+    session.execute(update(Account).where(Account.account_id == account_id).values(status="active", halted_reason=None))
