@@ -1,0 +1,230 @@
+"""Everything that happens between one decision and the next, laid out so that a step reads one row of each array.
+
+A decision is taken at the close of a session from what is known then; orders fill at the next session's open, the
+portfolio is marked at each close up to the next decision. Row r of a `Tape` holds one decision of one strategy: the
+observation's static part and the prices of the window that follows it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from rl_trading.observation import Scales
+
+Floats = npt.NDArray[np.float64]
+Floats32 = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+STOCKS = 50
+WINDOW_SESSIONS_MAX = 10
+VOLUME_SESSIONS = 21
+
+
+@dataclass(frozen=True)
+class Market:
+    """Prices of s sessions and i instruments; NaN where there was no bar, dividend zero where there was none."""
+
+    sessions: npt.NDArray[np.datetime64]
+    instrument_ids: Ints
+    open: Floats
+    close: Floats
+    adj_close: Floats
+    volume: Floats
+    dividend: Floats
+
+    @classmethod
+    def from_frames(cls, bars: pl.DataFrame, dividends: pl.DataFrame) -> "Market":
+        """From `database.queries.bars.read_bars` and `corporate_actions.read_dividends`."""
+        sessions = np.unique(bars["session_on"].to_numpy().astype("datetime64[D]"))
+        ids = np.unique(bars["instrument_id"].to_numpy()).astype(np.int64)
+        at = _positions(bars, sessions, ids, "session_on")
+        matrices = {name: _matrix(at, bars[name], (len(sessions), len(ids))) for name in _BAR_COLUMNS}
+        inside = dividends.filter(
+            pl.col("instrument_id").is_in(ids.tolist()) & pl.col("ex_on").is_in(sessions.astype(object).tolist())
+        )
+        dividend = np.zeros((len(sessions), len(ids)))
+        dividend[_positions(inside, sessions, ids, "ex_on")] = inside["amount_usd"].to_numpy()
+        return cls(sessions=sessions, instrument_ids=ids, dividend=dividend, **matrices)
+
+    def index_of(self, day: date) -> int:
+        """Row of a session; -1 when the market has no bar on that day."""
+        index = int(np.searchsorted(self.sessions, np.datetime64(day)))
+        found = index < len(self.sessions) and self.sessions[index] == np.datetime64(day)
+        return index if found else -1
+
+
+_BAR_COLUMNS = ("open", "close", "adj_close", "volume")
+
+
+def _positions(frame: pl.DataFrame, sessions: npt.NDArray[Any], ids: Ints, day: str) -> tuple[Ints, Ints]:
+    days = frame[day].to_numpy().astype("datetime64[D]")
+    return np.searchsorted(sessions, days), np.searchsorted(ids, frame["instrument_id"].to_numpy())
+
+
+def _matrix(at: tuple[Ints, Ints], values: pl.Series, shape: tuple[int, int]) -> Floats:
+    matrix = np.full(shape, np.nan)
+    matrix[at] = values.cast(pl.Float64).to_numpy()
+    return matrix
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What one strategy saw at each of its r decisions, in order of date.
+
+    `session_index` (r) points into the market's sessions, `slots` (r, n) into its instruments, best score first, -1
+    where there are fewer stocks; `stocks` (r, n, c) and `context` (r, m) are raw observations, NaN where unknown.
+    """
+
+    strategy: str
+    session_index: Ints
+    slots: Ints
+    stocks: Floats32
+    context: Floats32
+
+
+class Tape(NamedTuple):
+    """The arrays a step reads, r rows: observation, prices at the decision and in the window that follows.
+
+    Money in USD a share. Day 0 of a window is the session on which orders fill; `days` counts the window's sessions
+    and is zero in the last row of a segment, which is observed and never traded.
+    """
+
+    static: Floats32  # (r, n * c + n + m) normalised stock features, mask, context
+    mask: Flags  # (r, n)
+    volume: Floats  # (r, n) average daily shares up to the decision
+    close: Floats  # (r, n) at the decision: orders are sized with it
+    fill: Floats  # (r, n) open of the fill session, NaN = no trade
+    fill_dividend: Floats  # (r, n) going ex on the fill session
+    marks: Floats  # (r, k, n) closes, the last known one where there is no bar
+    dividends: Floats  # (r, k, n) going ex on day k of the window, k >= 1
+    exit: Floats  # (r, n) price at which a stock that left the list is sold after the window
+    exit_dividend: Floats  # (r, n) going ex on that session
+    next_slot: Ints  # (r, n) slot of the same stock in the next row, -1 = it left
+    days: Ints  # (r)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Consecutive rows [first, last] of one strategy on a tape; a step leads from each row but the last to the next."""
+
+    strategy: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A tape with its segments and what is needed to read it: the decisions' sessions and the instruments' ids."""
+
+    tape: Tape
+    segments: tuple[Segment, ...]
+    sessions: npt.NDArray[np.datetime64]  # (r) decision days
+    ends: npt.NDArray[np.datetime64]  # (r) last day of each window
+    instrument_ids: Ints  # (r, n), 0 = empty slot
+
+    @property
+    def strategies(self) -> tuple[str, ...]:
+        """Strategies on the tape, in order of first appearance."""
+        return tuple(dict.fromkeys(segment.strategy for segment in self.segments))
+
+
+def tradable(market: Market, decisions: Decisions) -> Flags:
+    """(r, n): the slot holds a stock that had a bar on the day of the decision."""
+    slots = np.where(decisions.slots >= 0, decisions.slots, 0)
+    return (decisions.slots >= 0) & np.isfinite(market.close[decisions.session_index[:, None], slots])
+
+
+def record(market: Market, decisions: Sequence[Decisions], scales: Scales) -> Recording:
+    """Lay decisions and the market out as one tape, observations encoded with `scales`.
+
+    Segments break where two decisions lie more than `WINDOW_SESSIONS_MAX` sessions apart. Segments of one row carry
+    no step and are kept out of the list.
+    """
+    filled = _carry_forward(market.close)
+    average = _average_volume(market.volume)
+    parts = [_strategy_tape(market, filled, average, d, scales) for d in decisions]
+    tape = Tape(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+    index = np.concatenate([d.session_index for d in decisions])
+    slots = np.concatenate([d.slots for d in decisions])
+    return Recording(
+        tape=tape,
+        segments=tuple(_segments(decisions, tape.days)),
+        sessions=market.sessions[index],
+        ends=market.sessions[index + tape.days],
+        instrument_ids=np.where(slots >= 0, market.instrument_ids[slots], 0),
+    )
+
+
+def _segments(decisions: Sequence[Decisions], days: Ints) -> list[Segment]:
+    segments, start = [], 0
+    for d in decisions:
+        stop = start + len(d.session_index)
+        first = start
+        for row in range(start, stop):
+            if days[row] == 0:
+                if row > first:
+                    segments.append(Segment(d.strategy, first, row))
+                first = row + 1
+        start = stop
+    return segments
+
+
+def _strategy_tape(market: Market, filled: Floats, average: Floats, d: Decisions, scales: Scales) -> Tape:
+    days = np.append(np.diff(d.session_index), 0)
+    days[days > WINDOW_SESSIONS_MAX] = 0
+    mask = tradable(market, d)
+    slots = np.where(d.slots >= 0, d.slots, 0)
+    at = d.session_index[:, None]
+    # In the last rows there is no next session: they are never traded, so any row of the market will do.
+    last = len(market.sessions) - 1
+    fill_at = np.minimum(at + 1, last)
+    exit_at = np.minimum(at + days[:, None] + 1, last)
+    window = at[:, :, None] + 1 + np.arange(WINDOW_SESSIONS_MAX)[None, :, None]
+    window = np.minimum(window, at[:, :, None] + np.maximum(days, 1)[:, None, None]).clip(max=last)
+    close = market.close[at, slots]
+    exit_open = market.open[exit_at, slots]
+    return Tape(
+        static=scales.encode(d.stocks, mask, d.context),
+        mask=mask,
+        volume=np.nan_to_num(average[at, slots]),
+        close=np.where(mask, close, np.nan),
+        fill=np.where(mask, market.open[fill_at, slots], np.nan),
+        fill_dividend=market.dividend[fill_at, slots],
+        marks=filled[window, slots[:, None, :]],
+        dividends=market.dividend[window, slots[:, None, :]],
+        exit=np.where(np.isfinite(exit_open), exit_open, filled[exit_at, slots]),
+        exit_dividend=market.dividend[exit_at, slots],
+        next_slot=_next_slots(d.slots, mask, days),
+        days=days,
+    )
+
+
+def _next_slots(slots: Ints, mask: Flags, days: Ints) -> Ints:
+    following = np.full_like(slots, -1)
+    for row in np.flatnonzero(days):
+        places = {int(s): k for k, s in enumerate(slots[row + 1]) if s >= 0 and mask[row + 1, k]}
+        following[row] = [places.get(int(s), -1) for s in slots[row]]
+    return following
+
+
+def _carry_forward(close: Floats) -> Floats:
+    """The last known close of each instrument; NaN before its first."""
+    known = np.where(np.isfinite(close), np.arange(len(close))[:, None], 0)
+    np.maximum.accumulate(known, axis=0, out=known)
+    result: Floats = close[known, np.arange(close.shape[1])[None, :]]
+    return result
+
+
+def _average_volume(volume: Floats) -> Floats:
+    """Mean shares a day over the sessions with a bar among the last `VOLUME_SESSIONS`, the day itself included."""
+    total = np.cumsum(np.nan_to_num(volume), axis=0)
+    count = np.cumsum(np.isfinite(volume), axis=0)
+    for sums in (total, count):
+        sums[VOLUME_SESSIONS:] = sums[VOLUME_SESSIONS:] - sums[:-VOLUME_SESSIONS]
+    return total / np.maximum(count, 1)
