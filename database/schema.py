@@ -32,6 +32,12 @@ def current_revision(engine: Engine) -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
 
+def server_version(engine: Engine) -> int:
+    """Major version of the PostgreSQL server."""
+    with engine.connect() as connection:
+        return int(connection.scalar(text("show server_version_num"))) // 10_000
+
+
 def migrate(engine: Engine) -> tuple[str | None, str]:
     """Upgrade to the newest revision; returns (before, after). Two at once: the second waits, then finds it done."""
     with engine.begin() as connection:

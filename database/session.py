@@ -7,6 +7,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.exc import DBAPIError as DatabaseError
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.config import get_settings
@@ -14,6 +16,7 @@ from core.errors import InputError, Unreachable
 from database.embedded import start_embedded
 
 __all__ = [
+    "DatabaseError",
     "Session",
     "advisory_lock",
     "create_database_if_missing",
@@ -65,14 +68,19 @@ def engine() -> Engine:
 
 @contextmanager
 def transaction() -> Iterator[Session]:
-    """One unit of work for a door: commits at the end, rolls back on any error."""
-    try:
-        session = sessionmaker(engine(), expire_on_commit=False)()
-    except psycopg.OperationalError as error:
-        raise Unreachable(f"the database does not answer: {error}") from error
+    """One unit of work for a door: commits at the end, rolls back on any error.
+
+    Raises Unreachable when the server cannot be reached or goes away: whether a commit then happened is unknown,
+    so every verb is written to be repeated safely.
+    """
+    session = sessionmaker(engine(), expire_on_commit=False)()
     try:
         yield session
         session.commit()
+    except OperationalError as error:
+        if error.connection_invalidated or getattr(error.orig, "sqlstate", None) is None:
+            raise Unreachable(f"the database does not answer: {error.orig}") from error
+        raise
     finally:
         session.close()
 

@@ -1,0 +1,22 @@
+"""The visible list of commands: word -> what it does. Each word is a module here with `command` or `group`.
+
+Only the module of the word that was typed is imported, so `acis status` does not wait for libraries that it
+does not use.
+"""
+
+COMMANDS = {
+    "demo": "Set everything up and carry real data through one nightly run.",
+    "doctor": "Check that this machine can run the platform.",
+    "up": "Start everything on this machine; Ctrl-C stops it all.",
+    "status": "Show what runs, what is loaded and what ran last.",
+    "migrate": "Bring the database to the newest schema.",
+    "data": "Load market data and show what is there.",
+    "features": "Build the feature snapshots.",
+    "regime": "Show the market regime of a session and what drove it.",
+    "screen": "Show a strategy's top stocks of a session with their reasons.",
+    "train": "Train screeners and allocators.",
+    "nightly": "Run one night: from the day's bars to fills and the report.",
+    "replay": "Run the nightly verbs over a stretch of history.",
+    "explain": "Trace an order back to its reason, models, features and data.",
+    "client": "Add and list clients.",
+}

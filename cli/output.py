@@ -1,0 +1,89 @@
+"""What the command line prints: JSON for machines on stdout, tables for people, progress on stderr."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from core.progress import Progress as Listener
+
+stdout = Console(soft_wrap=not sys.stdout.isatty())
+stderr = Console(stderr=True, soft_wrap=not sys.stderr.isatty())
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() and value.as_tuple().exponent == 0 else float(value)
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout; unknown stays null, NaN is not JSON and is refused."""
+    sys.stdout.write(json.dumps(value, default=_plain, indent=2, allow_nan=False) + "\n")
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, caption: str = "") -> None:
+    """A table for people; columns whose name starts with '>' are right-aligned."""
+    table = Table(title=title, title_justify="left", caption=caption or None, caption_justify="left")
+    for column in columns:
+        table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left")
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    stdout.print(table)
+
+
+def print_pairs(title: str, pairs: Mapping[str, Any]) -> None:
+    """A two-column table of what and how much."""
+    print_table(title, ["what", "value"], list(pairs.items()))
+
+
+def say(line: str) -> None:
+    """One line to the person at the terminal, on stderr so that stdout stays clean."""
+    stderr.print(line, highlight=False)
+
+
+@contextmanager
+def shown_progress() -> Iterator[Listener]:
+    """A progress listener: moving bars on a terminal, a line at the start and end of each step elsewhere."""
+    if not stderr.is_terminal:
+        yield _line_listener()
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=stderr, transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def listen(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = bars.add_task(step, total=total)
+            bars.update(tasks[step], completed=done, total=total)
+
+        yield listen
+
+
+def _line_listener() -> Listener:
+    last: dict[str, int] = {}
+
+    def listen(step: str, done: int, total: int) -> None:
+        quarter = 4 * done // total if total else 4
+        if quarter > last.get(step, -1):
+            last[step] = quarter
+            say(f"  {step}: {done} of {total}")
+
+    return listen
