@@ -46,3 +46,13 @@ def client_accounts(session: Session, *, book: str) -> list[Row[Any]]:
         .order_by(Household.name, Client.name, Account.account_id)
     )
     return list(session.execute(query))
+
+
+def first_account(session: Session, *, client_id: int, book: str) -> Account:
+    """The client's oldest account in `book`."""
+    return session.scalars(
+        select(Account)
+        .where(Account.client_id == client_id, Account.book == book)
+        .order_by(Account.account_id)
+        .limit(1)
+    ).one()
