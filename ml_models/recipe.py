@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import Any, Literal
 
+from features.feature import Group
 from ml_models.labels import HORIZON_SESSIONS
 
 SEED = 20170630
@@ -68,6 +69,8 @@ class Parameters:
         }
 
 
+# What is the same for all stocks of a day ranks nothing by itself; shown often, it would only teach the dates.
+MARKET_WIDE: Mapping[Group, float] = {"macro": 0.25, "market": 0.25, "seasonality": 0.25}
 WEEKLY = Parameters()
 DAILY = Parameters(every_sessions=1, rounds_max=1000, patience_rounds=50, learning_rate=0.02, leaf_weight_min=500.0)
 
@@ -76,16 +79,14 @@ DAILY = Parameters(every_sessions=1, rounds_max=1000, patience_rounds=50, learni
 class Recipe:
     """One strategy's screener.
 
-    `keeps` and `cap_band` filter the universe; `emphasis` raises a feature's chance of being tried at a split
-    (XGBoost's feature_weights; 1 where not named); `excluded` features are not shown to the model at all.
+    `keeps` and `cap_band` filter the universe. All features are shown to the model; `emphasis` raises or lowers the
+    chance of a feature's group to be tried at a split (XGBoost's feature_weights; 1 where not named).
     """
 
     strategy: str
-    purpose: str
     keeps: tuple[Keep, ...]
-    emphasis: Mapping[str, float]
+    emphasis: Mapping[Group, float]
     cap_band: CapBand = LARGECAP
-    excluded: tuple[str, ...] = ()
     label_sessions: int = HORIZON_SESSIONS
     parameters: Parameters = WEEKLY
     full_parameters: Parameters = field(default=DAILY)
@@ -102,5 +103,5 @@ class Recipe:
     def fingerprint(self, *, full: bool) -> str:
         """SHA-256 over everything that shapes this recipe's model."""
         content = asdict(self) | {"parameters": asdict(self.grown(full=full))}
-        del content["full_parameters"], content["purpose"]
+        del content["full_parameters"]
         return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import xgboost
 
 from core.errors import DataMissing
+from features.feature import Feature, Group
 from ml_models.dataset import Matrix, Rows
 from ml_models.recipe import Parameters
 
@@ -26,17 +27,17 @@ class Grown:
     validation_rows: int
 
 
-def feature_weights(features: Sequence[str], emphasis: Mapping[str, float]) -> npt.NDArray[np.float32]:
+def feature_weights(features: Sequence[Feature], emphasis: Mapping[Group, float]) -> npt.NDArray[np.float32]:
     """How likely each feature is to be tried at a split, relative to 1."""
-    return np.array([emphasis.get(name, 1.0) for name in features], dtype=np.float32)
+    return np.array([emphasis.get(feature.group, 1.0) for feature in features], dtype=np.float32)
 
 
 def grow(
     train: Rows,
     validation: Rows,
     *,
-    features: Sequence[str],
-    emphasis: Mapping[str, float],
+    features: Sequence[Feature],
+    emphasis: Mapping[Group, float],
     parameters: Parameters,
     threads: int = 1,
 ) -> Grown:
@@ -49,17 +50,18 @@ def grow(
     for name, rows in (("training", train), ("validation", validation)):
         if len(np.unique(rows.labels)) < 2:
             raise DataMissing(f"the {name} window has {len(rows)} rows and not both labels; load earlier bars")
+    names = [feature.name for feature in features]
     settings = parameters.booster() | {"nthread": threads}
     matrix = xgboost.QuantileDMatrix(
         train.X,
         label=train.labels,
-        feature_names=list(features),
+        feature_names=names,
         feature_weights=feature_weights(features, emphasis),
         max_bin=parameters.bins_max,
         nthread=threads,
     )
     judge = xgboost.QuantileDMatrix(
-        validation.X, label=validation.labels, feature_names=list(features), ref=matrix, nthread=threads
+        validation.X, label=validation.labels, feature_names=names, ref=matrix, nthread=threads
     )
     booster = xgboost.train(
         settings,

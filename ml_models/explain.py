@@ -1,0 +1,97 @@
+"""Why a stock scores as it does: the largest contributions in words that an advisor can repeat."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from features.feature import Feature
+from ml_models.dataset import Matrix
+
+REASONS_MAX = 5
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The day's universe by feature, sorted: where a value stands in it. `known[f]` values of feature f are known."""
+
+    ascending: Matrix
+    known: npt.NDArray[np.int64]
+
+    def alike(self, feature: int) -> bool:
+        """Whether all stocks have the same value."""
+        return bool(self.ascending[0, feature] == self.ascending[self.known[feature] - 1, feature])
+
+    def share(self, feature: int, value: float) -> tuple[str, float]:
+        """("top" or "bottom", share of the universe that stands there or further out)."""
+        values = self.ascending[: self.known[feature], feature]
+        lower = np.searchsorted(values, np.float32(value), side="left")
+        upper = np.searchsorted(values, np.float32(value), side="right")
+        top, bottom = (len(values) - lower) / len(values), upper / len(values)
+        return ("top", float(top)) if top <= bottom else ("bottom", float(bottom))
+
+
+def stand(X: Matrix) -> Standing:
+    """Sort each feature of the universe; NaN goes last."""
+    return Standing(np.sort(X, axis=0), (~np.isnan(X)).sum(axis=0))
+
+
+def reasons(
+    values: npt.NDArray[np.float32],
+    contributions: npt.NDArray[np.float64],
+    features: Sequence[Feature],
+    standing: Standing,
+) -> list[dict[str, Any]]:
+    """The largest contributions of one stock, most telling first.
+
+    Each is {feature, value (None: unknown), contribution (log odds), text}; those that contribute nothing are left
+    out.
+    """
+    largest = np.argsort(-np.abs(contributions), kind="stable")[:REASONS_MAX]
+    return [
+        {
+            "feature": features[f].name,
+            "value": None if math.isnan(values[f]) else float(values[f]),
+            "contribution": float(contributions[f]),
+            "text": _sentence(features[f], f, float(values[f]), float(contributions[f]), standing),
+        }
+        for f in largest.tolist()
+        if contributions[f] != 0.0
+    ]
+
+
+def _sentence(feature: Feature, index: int, value: float, contribution: float, standing: Standing) -> str:
+    effect = "raises" if contribution > 0 else "lowers"
+    if math.isnan(value):
+        return f"{feature.description} unknown {effect} the score"
+    if standing.alike(index):
+        return f"{feature.description} {amount(feature, value)} (the same for all stocks) {effect} the score"
+    side, share = standing.share(index, value)
+    return (
+        f"{feature.description} {amount(feature, value)} ({side} {math.ceil(share * 100)} % of the universe)"
+        f" {effect} the score"
+    )
+
+
+def amount(feature: Feature, value: float) -> str:
+    """A feature's value in its unit, as a reader would write it."""
+    match feature.unit:
+        case "fraction":
+            return f"{value * 100:+.3g} %"
+        case "fraction a year":
+            return f"{value * 100:.3g} % a year"
+        case "share of stocks":
+            return f"{value * 100:.3g} %"
+        case "percent a year":
+            return f"{value:.2f} % a year"
+        case "logarithm of USD":
+            return f"USD {math.exp(value) / 1e6:,.0f} million"
+        case "standard deviations":
+            return f"{value:+.2f} standard deviations"
+        case "score from 0 to 100":
+            return f"{value:.0f}"
+        case _:
+            return f"{value:.3g}"
