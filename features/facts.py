@@ -1,0 +1,70 @@
+"""Reported facts as they stood on each day."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from features.arrays import Days, Floats
+from features.kernel import kernel
+
+# An annual report is followed by the next one within 15 months; a fact older than 18 months has been missed.
+FACT_AGE_DAYS_MAX = 549
+# No annual report is out sooner, whatever a vendor says about the date on which it was known.
+FACT_LAG_DAYS = 15
+# The report of the year before: its period ended one year earlier, give or take a change of the fiscal year.
+_YEAR_DAYS_MIN, _YEAR_DAYS_MAX = 320, 410
+SHARES = "shares_outstanding"
+# A company without them does not exist: in these items zero means "not reported".
+NEVER_ZERO = frozenset(
+    {
+        SHARES,
+        "cost_of_revenue",
+        "gross_profit",
+        "operating_income",
+        "total_assets",
+        "total_current_assets",
+        "total_current_liabilities",
+        "total_equity",
+        "total_liabilities",
+        "total_revenue",
+    }
+)
+
+
+@dataclass(frozen=True)
+class FactHistory:
+    """One item of one stock in the order in which its values became known; days count from 1970-01-01."""
+
+    known: Days
+    period_end: Days
+    value: Floats
+
+
+@kernel
+def as_known(days: Days, known: Days, period_end: Days, value: Floats) -> tuple[Floats, Floats]:
+    """Newest value and the one a year before it, as known on each of the ascending `days`.
+
+    A restatement replaces its own period only from the day it became known. NaN where nothing is known or the newest
+    period ended more than FACT_AGE_DAYS_MAX ago.
+    """
+    newest = np.full(len(days), np.nan)
+    year_before = np.full(len(days), np.nan)
+    period = -(2**62)
+    current = np.nan
+    previous = np.nan
+    seen = 0
+    for i in range(len(days)):
+        if seen < len(known) and known[seen] <= days[i]:
+            while seen < len(known) and known[seen] <= days[i]:
+                if period_end[seen] >= period:
+                    period = period_end[seen]
+                    current = value[seen]
+                seen += 1
+            previous = np.nan
+            for event in range(seen):
+                if _YEAR_DAYS_MIN <= period - period_end[event] <= _YEAR_DAYS_MAX:
+                    previous = value[event]
+        if days[i] - period <= FACT_AGE_DAYS_MAX:
+            newest[i] = current
+            year_before[i] = previous
+    return newest, year_before
