@@ -32,6 +32,7 @@ class TaxLot(Base):
         CheckConstraint("quantity > 0 and remaining between 0 and quantity", name="remaining"),
         CheckConstraint("(remaining = 0) = (closed_on is not null)", name="closed"),
         Index("ix_tax_lots_account_id_instrument_id", "account_id", "instrument_id", "opened_on", "lot_id"),
+        Index("ix_tax_lots_open", "account_id", "instrument_id", postgresql_where="remaining > 0"),
     )
 
     lot_id: Mapped[Id]

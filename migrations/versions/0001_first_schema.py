@@ -631,6 +631,7 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('lot_id', name=op.f('pk_tax_lots'))
     )
     op.create_index('ix_tax_lots_account_id_instrument_id', 'tax_lots', ['account_id', 'instrument_id', 'opened_on', 'lot_id'], unique=False)
+    op.create_index('ix_tax_lots_open', 'tax_lots', ['account_id', 'instrument_id'], unique=False, postgresql_where='remaining > 0')
     op.create_index(op.f('ix_tax_lots_fill_id'), 'tax_lots', ['fill_id'], unique=False)
     op.create_table('lot_closings',
     sa.Column('lot_id', sa.BigInteger(), nullable=False),
@@ -653,6 +654,7 @@ def downgrade() -> None:
     op.drop_index(op.f('ix_lot_closings_fill_id'), table_name='lot_closings')
     op.drop_table('lot_closings')
     op.drop_index(op.f('ix_tax_lots_fill_id'), table_name='tax_lots')
+    op.drop_index('ix_tax_lots_open', table_name='tax_lots', postgresql_where='remaining > 0')
     op.drop_index('ix_tax_lots_account_id_instrument_id', table_name='tax_lots')
     op.drop_table('tax_lots')
     op.drop_index('ix_order_events_order_id', table_name='order_events')
