@@ -4,6 +4,7 @@ The server listens on a Unix socket only, keeps its data in `var/postgres` and s
 uses it. It speaks the same SQL as production; there is no second dialect anywhere.
 """
 
+import os
 import subprocess
 import time
 import warnings
@@ -24,27 +25,50 @@ _ATTEMPTS = 3
 @cache
 def _server(data_dir: Path) -> PostgresServer:
     data_dir.parent.mkdir(parents=True, exist_ok=True)
+    return get_server(data_dir, start=False)
+
+
+def _ensure_running(server: PostgresServer) -> None:
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            return get_server(data_dir)
+            server.start()  # joins the running server where there is one
         except (subprocess.SubprocessError, AssertionError) as error:
             # Recovery after a crash can outlast the ten seconds that the wheel waits.
             if attempt == _ATTEMPTS:
-                log = data_dir / "log"
+                log = server.pgdata / "log"
                 tail = log.read_text()[-2000:] if log.exists() else "no log was written"
-                raise Unreachable(f"the embedded PostgreSQL in {data_dir} does not start: {tail}") from error
+                raise Unreachable(f"the embedded PostgreSQL in {server.pgdata} does not start: {tail}") from error
             time.sleep(2 * attempt)
-    raise AssertionError("unreachable: the loop returns or raises")
+        else:
+            return
 
 
 def start_embedded(data_dir: Path) -> str:
-    """Start the private server, or join the running one; returns a libpq URL of its `postgres` database."""
-    info = _server(data_dir.resolve()).get_postmaster_info()
-    host = quote(str(info.socket_dir), safe="")
+    """Start the private server, join the running one or revive a crashed one.
+
+    Returns a libpq URL of its `postgres` database.
+    """
+    server = _server(data_dir.resolve())
+    if not embedded_is_running(data_dir):
+        _ensure_running(server)
+        _forget_dead_users(server)
+    host = quote(str(server.get_postmaster_info().socket_dir), safe="")
     return f"postgresql://postgres@/postgres?host={host}"
 
 
-def stop_embedded(data_dir: Path) -> None:
-    """Stop the private server now, whoever else uses it: the operator's last word."""
-    _server(data_dir.resolve()).stop()
-    _server.cache_clear()
+def embedded_is_running(data_dir: Path) -> bool:
+    """Whether the private server runs that this process has started or joined."""
+    info = _server(data_dir.resolve())._postmaster_info
+    process = None if info is None else info.process
+    # A crashed server stays listed until its exit status is collected.
+    return process is not None and process.is_running() and process.status() != "zombie"
+
+
+def _forget_dead_users(server: PostgresServer) -> None:
+    """The server stops with its last user; one that was killed never signed off and would keep it up for ever."""
+    users = server.global_process_id_list
+    for user in users.get_and_add(os.getpid()):
+        try:
+            os.kill(user, 0)
+        except ProcessLookupError:
+            users.get_and_remove(user)
