@@ -37,7 +37,8 @@ class DailyBar(Base):
     """One session of one instrument.
 
     Prices are quotes, that is measurements: double precision (ADR 0003). `close` and the other prices are
-    split-adjusted, `adj_close` also dividend-adjusted. Partitioned by year of `session_on`.
+    split-adjusted, `adj_close` also dividend-adjusted. Partitioned by year of `session_on`. The foreign key is stated
+    but not enforced (migration 0002): checking it would make loads three times as slow.
     """
 
     __tablename__ = "daily_bars"
