@@ -1,0 +1,38 @@
+"""The jobs that may be queued: a name and a typed payload each. What they do stands in `mlops/jobs/`."""
+
+from datetime import date
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Job(BaseModel):
+    """One job. It travels as JSON, so that no message can make a worker run code of its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: ClassVar[str]
+
+
+class BuildFeatures(Job):
+    """Build the feature snapshots of the years that are stale."""
+
+    name = "build-features"
+
+
+class Nightly(Job):
+    """Run the night of `as_of`; without it, of today's session in New York."""
+
+    name = "nightly"
+    as_of: date | None = None
+
+
+class TrainScreener(Job):
+    """Train the screener folds that are missing, of all strategies and years."""
+
+    name = "train-screener"
+
+
+class TrainAllocator(Job):
+    """Train the allocator folds that are missing."""
+
+    name = "train-allocator"
