@@ -1,0 +1,57 @@
+"""Regimes: what each detector said about each session."""
+
+from collections.abc import Sequence
+from datetime import date
+
+import polars as pl
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+
+from database.columnar import read_frame
+from database.session import Session
+from database.tables.regimes import LABELS, Regime
+
+_GIVEN_BY_THE_DATABASE = frozenset({"created_at"})
+_ROWS_AT_ONCE = 1000
+
+
+def regimes_on(session: Session, *, session_on: date) -> dict[str, Regime]:
+    """The readings of one session by detector."""
+    rows = session.scalars(select(Regime).where(Regime.session_on == session_on))
+    return {row.detector: row for row in rows}
+
+
+def find_regime(session: Session, *, session_on: date, detector: str) -> Regime | None:
+    """One detector's reading of one session."""
+    return session.get(Regime, (session_on, detector))
+
+
+def add_regimes(session: Session, regimes: Sequence[Regime]) -> int:
+    """Store the readings that are not there yet; what was said once stands. Returns how many were new."""
+    names = [column.name for column in Regime.__table__.columns if column.name not in _GIVEN_BY_THE_DATABASE]
+    values = [{name: getattr(regime, name) for name in names} for regime in regimes]
+    stored = 0
+    for start in range(0, len(values), _ROWS_AT_ONCE):
+        stored += len(
+            session.scalars(
+                insert(Regime)
+                .values(values[start : start + _ROWS_AT_ONCE])
+                .on_conflict_do_nothing()
+                .returning(Regime.session_on)
+            ).all()
+        )
+    return stored
+
+
+def read_regimes(*, as_of: date, detector: str, first_on: date | None = None) -> pl.DataFrame:
+    """One detector's readings with `first_on` <= session_on <= `as_of`, by session.
+
+    Columns: session_on, label, raw_label, and the smoothed probability (f64) of each label under the label's name.
+    Reads committed rows only.
+    """
+    probabilities = ", ".join(f"(probabilities->>'{label}')::float8 as {label}" for label in LABELS)
+    return read_frame(
+        f"select session_on, label, raw_label, {probabilities} from regimes"  # noqa: S608 names are ours
+        " where detector = $1 and session_on between $2 and $3 order by session_on",
+        [detector, first_on or date(1900, 1, 1), as_of],
+    )
