@@ -67,17 +67,19 @@ class Process:
         return int(self._lock_path.read_text() or 0) or None
 
     def stop(self, *, grace_s: float = 10.0) -> None:
-        """End the process and everything in its group: politely, and after `grace_s` seconds by force."""
+        """End the process: politely, and after `grace_s` seconds by force; then whatever is left of its group."""
         for signum, patience_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, 5.0)):
-            group = self.process_id()
-            if group is None:
+            leader = self.process_id()
+            if leader is None:
                 return
-            _signal_group(group, signum)
+            # Only the leader is asked: it knows how its children want to end.
+            with suppress(ProcessLookupError):
+                os.kill(leader, signum)
             deadline = time.monotonic() + patience_s
             while self.is_alive() and time.monotonic() < deadline:
                 time.sleep(_POLL_S)
             if not self.is_alive():
-                _signal_group(group, signal.SIGKILL)
+                _kill_group(leader)
                 return
         raise Unreachable(f"{self.name} (process {self.process_id()}) does not end, even by force")
 
@@ -87,7 +89,7 @@ class Process:
             return
         # The id stays taken until the exit status is collected, so the group is certainly the child's own.
         if os.waitid(os.P_PID, self._child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
-            _signal_group(self._child.pid, signal.SIGKILL)
+            _kill_group(self._child.pid)
             self._child.wait()
 
     def log_tail(self) -> str:
@@ -115,7 +117,7 @@ def _lock(file: IO[str], *, patience_s: float = 0.0) -> bool:
             return True
 
 
-def _signal_group(group: int, signum: signal.Signals) -> None:
-    # It may end between the look and the signal.
+def _kill_group(group: int) -> None:
+    # Most often there is nobody left.
     with suppress(ProcessLookupError):
-        os.killpg(group, signum)
+        os.killpg(group, signal.SIGKILL)

@@ -1,0 +1,24 @@
+"""`acis up`: everything on this machine, until Ctrl-C."""
+
+import signal
+import threading
+
+import typer
+
+from cli.output import print_table, say
+from cli.stack import ServerState, supervise
+
+
+def command() -> None:
+    """Start the database, the queue, MLflow, the worker and the scheduler; Ctrl-C stops them all."""
+    stopping = threading.Event()
+
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, lambda *_: stopping.set())
+    if not supervise(stopping, tell=say, on_ready=_show):
+        raise typer.Exit(1)
+
+
+def _show(states: list[ServerState]) -> None:
+    rows = [(state.name, "ready" if state.ready else "not ready", state.address) for state in states]
+    print_table("acis up", ["server", "state", "address"], rows, caption="Ctrl-C stops everything; logs are in var/log")
