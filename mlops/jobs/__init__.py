@@ -1,0 +1,14 @@
+"""The visible list of jobs: file name -> what it does.
+
+A file holds the job as a function that a command calls in the foreground. One that may be queued also has
+`perform(job)`, which the worker calls with the parsed payload of `core/jobs.py`. Only the file of the job at hand is
+imported, so a night does not wait for the libraries of training.
+"""
+
+JOBS = {
+    "build_features": "Build the feature snapshots of the years that are stale.",
+    "nightly": "One night: from the day's bars to fills and the report.",
+    "replay": "The nightly verbs over a stretch of history.",
+    "train_allocator": "Train the allocator folds that are missing.",
+    "train_screener": "Train the screener folds that are missing.",
+}
