@@ -1,15 +1,40 @@
-"""Daily bars: reads as of a date."""
+"""Daily bars: reads as of a date, bulk merges, and the record of what was loaded."""
 
-from datetime import date
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select, text
 
-from database.columnar import read_frame
-from database.session import Session
-from database.tables.bars import DailyBar
+from database.columnar import copy_rows, read_frame
+from database.session import Session, advisory_lock
+from database.tables.bars import DailyBar, ImportBatch, QuarantinedBar
 
 _EARLIEST = date(1900, 1, 1)
+BAR_TYPES: Mapping[str, str] = {
+    "instrument_id": "int4",
+    "session_on": "date",
+    "open": "float8",
+    "high": "float8",
+    "low": "float8",
+    "close": "float8",
+    "adj_close": "float8",
+    "volume": "int8",
+}
+_VALUES = ("open", "high", "low", "close", "adj_close", "volume")
+BarColumns = Mapping[str, npt.NDArray[Any]]
+
+
+class Merged(NamedTuple):
+    """What a merge did to the table, and the years in which a row is new or other than it was."""
+
+    inserted: int
+    changed: int
+    unchanged: int
+    years: frozenset[int]
 
 
 def read_bars(*, as_of: date, first_on: date | None = None, columns: tuple[str, ...] | None = None) -> pl.DataFrame:
@@ -18,7 +43,7 @@ def read_bars(*, as_of: date, first_on: date | None = None, columns: tuple[str, 
     Columns: instrument_id (i32), session_on, and of open, high, low, close, adj_close (f64), volume (i64) those
     named by `columns` (default all). Reads committed rows only.
     """
-    wanted = columns or ("open", "high", "low", "close", "adj_close", "volume")
+    wanted = columns or _VALUES
     return read_frame(
         f"select instrument_id, session_on, {', '.join(wanted)} from daily_bars"  # noqa: S608 names are ours
         " where session_on between $1 and $2 order by instrument_id, session_on",
@@ -32,9 +57,215 @@ def bars_on(session: Session, *, session_on: date) -> dict[int, DailyBar]:
     return {row.instrument_id: row for row in rows}
 
 
+def instruments_with_bars(session: Session, *, session_on: date) -> set[int]:
+    """The instruments that have a bar on one session."""
+    return set(session.scalars(select(DailyBar.instrument_id).where(DailyBar.session_on == session_on)))
+
+
 def last_session_on(session: Session, *, as_of: date | None = None) -> date | None:
     """The newest session that has bars, not after `as_of`."""
     query = select(func.max(DailyBar.session_on))
     if as_of is not None:
         query = query.where(DailyBar.session_on <= as_of)
     return session.scalar(query)
+
+
+def last_bars(session: Session, *, instrument_ids: Collection[int], before: date, sessions: int) -> pl.DataFrame:
+    """The last `sessions` bars of each instrument before a date: instrument_id, session_on and the six values."""
+    rows = session.execute(
+        text(f"""
+            select b.instrument_id, b.session_on, {", ".join(f"b.{name}" for name in _VALUES)}
+            from unnest(cast(:ids as integer[])) as i (id)
+            cross join lateral (
+                select * from daily_bars where instrument_id = i.id and session_on < :before
+                order by session_on desc limit :sessions
+            ) as b order by 1, 2
+        """),  # noqa: S608 names are ours
+        {"ids": sorted(instrument_ids), "before": before, "sessions": sessions},
+    )
+    kinds = {"int4": pl.Int32, "date": pl.Date, "float8": pl.Float64, "int8": pl.Int64}
+    return pl.DataFrame(
+        [tuple(row) for row in rows], schema={name: kinds[kind] for name, kind in BAR_TYPES.items()}, orient="row"
+    )
+
+
+def _years(days: npt.NDArray[np.datetime64]) -> frozenset[int]:
+    return frozenset((np.unique(days.astype("datetime64[Y]")).astype(int) + 1970).tolist())
+
+
+def _instruments_stored(session: Session, ids: npt.NDArray[Any], days: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Those of `ids` that have any bar between the first and the last of `days`."""
+    stored = session.scalars(
+        text("""
+            select i.id from unnest(cast(:ids as integer[])) as i (id)
+            where exists (
+                select 1 from daily_bars where instrument_id = i.id and session_on between :first_on and :last_on
+            )
+        """),
+        {"ids": np.unique(ids).tolist(), "first_on": days.min().item(), "last_on": days.max().item()},
+    )
+    return np.array(list(stored), dtype=ids.dtype)
+
+
+def _typed(bars: BarColumns, rows: npt.NDArray[np.bool_], batch_id: int) -> dict[str, tuple[str, npt.NDArray[Any]]]:
+    columns = {name: (kind, bars[name][rows]) for name, kind in BAR_TYPES.items()}
+    return {**columns, "batch_id": ("int8", np.full(int(rows.sum()), batch_id, dtype="i8"))}
+
+
+def _merge_stored(session: Session, bars: BarColumns, rows: npt.NDArray[np.bool_], batch_id: int) -> Merged:
+    session.execute(
+        text("""
+            create temporary table if not exists staged_bars (
+                instrument_id integer not null, session_on date not null, open double precision not null,
+                high double precision not null, low double precision not null, close double precision not null,
+                adj_close double precision not null, volume bigint not null, batch_id bigint not null
+            ) on commit delete rows
+        """)
+    )
+    session.execute(text("truncate staged_bars"))
+    staged = copy_rows(session, "staged_bars", _typed(bars, rows, batch_id))
+    session.execute(text("analyze staged_bars"))
+    days = bars["session_on"][rows]
+    # The range lets the planner leave out the partitions of other years.
+    span = {"first_on": days.min().item(), "last_on": days.max().item()}
+    changed = session.scalars(
+        text(f"""
+            update daily_bars as b
+            set {", ".join(f"{name} = s.{name}" for name in (*_VALUES, "batch_id"))}
+            from staged_bars as s
+            where b.instrument_id = s.instrument_id and b.session_on = s.session_on
+                and b.session_on between :first_on and :last_on
+                and ({", ".join(f"b.{name}" for name in _VALUES)})
+                    is distinct from ({", ".join(f"s.{name}" for name in _VALUES)})
+            returning extract(year from b.session_on)::integer
+        """),  # noqa: S608 names are ours
+        span,
+    ).all()
+    names = ", ".join((*BAR_TYPES, "batch_id"))
+    inserted = session.scalars(
+        text(f"""
+            insert into daily_bars ({names})
+            select {names} from staged_bars as s where not exists (
+                select 1 from daily_bars as b
+                where b.instrument_id = s.instrument_id and b.session_on = s.session_on
+                    and b.session_on between :first_on and :last_on
+            )
+            returning extract(year from session_on)::integer
+        """),  # noqa: S608 names are ours
+        span,
+    ).all()
+    return Merged(
+        inserted=len(inserted),
+        changed=len(changed),
+        unchanged=staged - len(inserted) - len(changed),
+        years=frozenset(changed) | frozenset(inserted),
+    )
+
+
+def merge_bars(session: Session, bars: BarColumns, *, batch_id: int) -> Merged:
+    """Bring `bars` (columns of BAR_TYPES, each instrument and session once) into the table in this transaction.
+
+    Instruments that have nothing stored in the span go in by COPY alone; the others by way of a temporary table,
+    from which only new and differing rows are written, so that unchanged rows leave no dead tuples. One merge runs
+    at a time.
+    """
+    advisory_lock(session, "daily_bars")
+    ids, days = bars["instrument_id"], bars["session_on"]
+    if not len(ids):
+        return Merged(0, 0, 0, frozenset())
+    stored = np.isin(ids, _instruments_stored(session, ids, days))
+    new = ~stored
+    total = Merged(int(new.sum()), 0, 0, _years(days[new]))
+    if total.inserted:
+        copy_rows(session, "daily_bars", _typed(bars, new, batch_id))
+    if stored.any():
+        rest = _merge_stored(session, bars, stored, batch_id)
+        total = Merged(total.inserted + rest.inserted, rest.changed, rest.unchanged, total.years | rest.years)
+    return total
+
+
+def take_batch(session: Session, *, source: str, file_name: str, content_sha256: str) -> ImportBatch:
+    """The record of this content from this source, begun now where there is none; locked until the commit."""
+    advisory_lock(session, f"import {source} {content_sha256}")
+    found = session.scalar(
+        select(ImportBatch).where(ImportBatch.source == source, ImportBatch.content_sha256 == content_sha256)
+    )
+    if found is not None:
+        return found
+    batch = ImportBatch(source=source, file_name=file_name, content_sha256=content_sha256, status="loading")
+    session.add(batch)
+    session.flush()
+    session.refresh(batch)
+    return batch
+
+
+def advance_batch(session: Session, batch: ImportBatch, *, read: int, merged: Merged, quarantined: int) -> None:
+    """Add one chunk to the batch's counts; `rows_read` is where a later attempt goes on."""
+    batch.rows_read += read
+    batch.rows_inserted += merged.inserted
+    batch.rows_changed += merged.changed
+    batch.rows_unchanged += merged.unchanged
+    batch.rows_quarantined += quarantined
+    session.flush()
+
+
+def finish_batch(session: Session, batch: ImportBatch, *, at: datetime) -> None:
+    """Mark the batch as loaded."""
+    batch.status = "loaded"
+    batch.finished_at = at
+    session.flush()
+
+
+def quarantine_rows(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Keep refused rows: batch_id, row_number, symbol, session_on, reason, detail and the row as it came."""
+    if rows:
+        session.execute(insert(QuarantinedBar), list(rows))
+
+
+def raise_vintages(session: Session, *, dataset: str, years: Collection[int]) -> None:
+    """Raise the version of a data set for the years in which a row changed."""
+    if years:
+        session.execute(
+            text("""
+                insert into data_vintages (dataset, year, version)
+                select :dataset, y, 1 from unnest(cast(:years as integer[])) as y order by y
+                on conflict (dataset, year) do update set version = data_vintages.version + 1, changed_at = now()
+            """),
+            {"dataset": dataset, "years": sorted(years)},
+        )
+
+
+def vintages(session: Session, *, last_year: int) -> dict[str, dict[int, int]]:
+    """Data set -> year -> version, of the years up to `last_year`."""
+    rows = session.execute(
+        text("select dataset, year, version from data_vintages where year <= :last_year order by 1, 2"),
+        {"last_year": last_year},
+    )
+    found: dict[str, dict[int, int]] = {}
+    for dataset, year, version in rows:
+        found.setdefault(dataset, {})[year] = version
+    return found
+
+
+def quarantine_counts(session: Session) -> dict[str, int]:
+    """Refused rows by reason."""
+    rows = session.execute(text("select reason, count(*) from quarantined_bars group by 1 order by 1"))
+    return {row[0]: row[1] for row in rows}
+
+
+def bar_counts(session: Session, *, as_of: date) -> list[tuple[int, int, int, date, date]]:
+    """Per year up to `as_of`: year, bars, instruments, first and last session."""
+    rows = session.execute(
+        text("""
+            select extract(year from session_on)::integer, count(*), count(distinct instrument_id),
+                   min(session_on), max(session_on)
+            from daily_bars where session_on <= :as_of group by 1 order by 1
+        """),
+        {"as_of": as_of},
+    )
+    return [(year, count, instruments, first_on, last_on) for year, count, instruments, first_on, last_on in rows]
+
+
+def batches(session: Session) -> list[ImportBatch]:
+    """All loads, oldest first."""
+    return list(session.scalars(select(ImportBatch).order_by(ImportBatch.batch_id)))
