@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 from threading import Lock
 
 import numpy as np
@@ -49,11 +50,8 @@ class Rows:
     def days(self) -> list[tuple[int, slice]]:
         """(session, its rows) of each session present."""
         sessions, starts = np.unique(self.session_of_row, return_index=True)
-        stops = [*starts[1:].tolist(), len(self)]
-        return [
-            (int(session), slice(start, stop))
-            for session, start, stop in zip(sessions, starts.tolist(), stops, strict=True)
-        ]
+        bounds = pairwise([*starts.tolist(), len(self)])
+        return [(session, slice(*bound)) for session, bound in zip(sessions.tolist(), bounds, strict=True)]
 
 
 def gather(parts: Sequence[tuple[Rows, Mask]]) -> Rows:

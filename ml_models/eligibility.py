@@ -63,9 +63,9 @@ def teaching_rows(recipe: Recipe, day: Values) -> Mask:
 
 def _in_band(band: CapBand, log_cap: npt.NDArray[np.float32]) -> Mask:
     """Inside the cap band; an index member of unknown market value counts as inside."""
-    inside = log_cap >= np.log(band.usd_min)
+    inside = log_cap >= np.float32(np.log(band.usd_min))
     if band.usd_max is not None:
-        inside &= log_cap < np.log(band.usd_max)
+        inside &= log_cap < np.float32(np.log(band.usd_max))
     mask: Mask = inside | np.isnan(log_cap)
     return mask
 

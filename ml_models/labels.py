@@ -4,9 +4,9 @@ A label formed on the evening of session t spans the sessions [t, t + 21] of the
 `quant.splits` purges. Where the stock has no price at either end, the label is unknown, never false.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -51,11 +51,6 @@ def forward_returns(panel: PricePanel, *, horizon: int = HORIZON_SESSIONS) -> Fl
     return forward
 
 
-def label_ends_on(sessions: Sequence[date], *, horizon: int = HORIZON_SESSIONS) -> list[date | None]:
-    """Last session of each session's label span; None where it lies beyond the calendar known."""
-    return [*sessions[horizon:], *([None] * min(horizon, len(sessions)))]
-
-
 def beats_median(forward: Floats, session_of_row: Ints) -> npt.NDArray[np.float32]:
     """1 where a row's forward return is above the median of its session's rows, 0 where it is not, NaN if unknown.
 
@@ -63,8 +58,8 @@ def beats_median(forward: Floats, session_of_row: Ints) -> npt.NDArray[np.float3
     The median is over the rows whose return is known; a tie with it does not beat it.
     """
     labels = np.full(len(forward), np.nan, dtype=np.float32)
-    starts = np.flatnonzero(np.diff(session_of_row, prepend=session_of_row[:1] - 1))
-    for start, stop in zip(starts, [*starts[1:], len(forward)], strict=True):
+    starts = np.unique(session_of_row, return_index=True)[1].tolist()
+    for start, stop in pairwise([*starts, len(forward)]):
         part = forward[start:stop]
         known = ~np.isnan(part)
         if known.any():

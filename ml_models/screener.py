@@ -61,7 +61,12 @@ def grow(
         nthread=threads,
     )
     judge = xgboost.QuantileDMatrix(
-        validation.X, label=validation.labels, feature_names=names, ref=matrix, nthread=threads
+        validation.X,
+        label=validation.labels,
+        feature_names=names,
+        ref=matrix,
+        max_bin=parameters.bins_max,
+        nthread=threads,
     )
     booster = xgboost.train(
         settings,

@@ -1,0 +1,153 @@
+"""A fold from plan to judged model, and that it never saw what judges it."""
+
+from dataclasses import replace
+from datetime import date
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.errors import DataMissing
+from ml_models.dataset import Dataset
+from ml_models.labels import PricePanel
+from ml_models.recipe import WEEKLY, Keep, Recipe
+from ml_models.recipes import RECIPES
+from ml_models.training import TrainedFold, YearSnapshot, _lessons, plan_fold, train_fold
+from quant.splits import walk_forward
+from tests.factories.scores import SCREENER_FEATURES, SIGNAL, make_panel, signal_reader
+
+QUICK = replace(WEEKLY, rounds_max=40, patience_rounds=20, leaf_weight_min=20.0)
+TOY = Recipe(strategy="toy_largecap", keeps=(Keep("momentum_252_21", "high", 0.7),), emphasis={}, parameters=QUICK)
+GROWTH = replace(RECIPES["growth_largecap"], parameters=QUICK)
+NAMES = tuple(feature.name for feature in SCREENER_FEATURES)
+SNAPSHOTS = {year: YearSnapshot(f"content {year}", {"daily_bars": 1}, NAMES) for year in range(2010, 2015)}
+
+
+def make_dataset(panel: PricePanel, *, strength: float = 0.0, stale: tuple[str, ...] = ()) -> Dataset:
+    return Dataset(
+        panel=panel,
+        features=NAMES,
+        read_year=signal_reader(panel, strength=strength, stale=stale),
+        every_sessions=5,
+        label_sessions=21,
+        years_kept=6,
+    )
+
+
+@pytest.fixture(scope="module")
+def panel() -> PricePanel:
+    return make_panel(first_year=2010, last_year=2014)
+
+
+@pytest.fixture(scope="module")
+def planted(panel: PricePanel) -> TrainedFold:
+    return train_fold(plan_fold(TOY, 2013, SNAPSHOTS, full=False), make_dataset(panel, strength=1.0), SCREENER_FEATURES)
+
+
+@pytest.fixture(scope="module")
+def barren(panel: PricePanel) -> TrainedFold:
+    return train_fold(plan_fold(TOY, 2013, SNAPSHOTS, full=False), make_dataset(panel), SCREENER_FEATURES)
+
+
+class TestPlanFold:
+    def test_same_inputs_same_hash(self) -> None:
+        assert plan_fold(TOY, 2014, SNAPSHOTS, full=False) == plan_fold(TOY, 2014, dict(SNAPSHOTS), full=False)
+
+    def test_what_shapes_the_model_changes_the_hash(self) -> None:
+        changed = SNAPSHOTS | {2012: replace(SNAPSHOTS[2012], content_hash="restated")}
+        other = replace(TOY, keeps=(Keep("momentum_252_21", "high", 0.6),))
+        hashes = {
+            plan.input_hash
+            for plan in (
+                plan_fold(TOY, 2014, SNAPSHOTS, full=False),
+                plan_fold(TOY, 2014, SNAPSHOTS, full=True),
+                plan_fold(TOY, 2013, SNAPSHOTS, full=False),
+                plan_fold(TOY, 2014, changed, full=False),
+                plan_fold(other, 2014, SNAPSHOTS, full=False),
+                plan_fold(replace(TOY, parameters=replace(QUICK, depth_max=4)), 2014, SNAPSHOTS, full=False),
+            )
+        }
+        assert len(hashes) == 6
+
+    def test_the_test_year_itself_does_not(self) -> None:
+        changed = SNAPSHOTS | {2014: replace(SNAPSHOTS[2014], content_hash="tomorrow")}
+        assert plan_fold(TOY, 2014, changed, full=False) == plan_fold(TOY, 2014, SNAPSHOTS, full=False)
+
+    def test_a_year_without_features_before_it_is_refused(self) -> None:
+        with pytest.raises(DataMissing, match="needs features of 2015"):
+            plan_fold(TOY, 2016, SNAPSHOTS, full=False)
+
+
+class TestPurging:
+    @settings(max_examples=12, deadline=None)
+    @given(year=st.integers(2012, 2014), strategy=st.sampled_from(["toy", "growth"]), seed=st.integers(0, 3))
+    def test_no_label_span_of_a_lesson_meets_what_judges_it(self, year: int, strategy: str, seed: int) -> None:
+        panel = make_panel(first_year=2010, last_year=2014, instruments=8, seed=seed)
+        dataset, recipe = make_dataset(panel), TOY if strategy == "toy" else GROWTH
+        fold = walk_forward(panel.sessions, fold_years=[year])[0]
+        train, validation = (_lessons(recipe, dataset, window) for window in (fold.train, fold.validation))
+        first_test = next(index for index, day in enumerate(panel.sessions) if day >= fold.valid_from_on)
+        assert len(train)
+        assert len(validation)
+        assert train.session_of_row.max() + 21 < validation.session_of_row.min()
+        assert validation.session_of_row.max() + 21 < first_test
+        assert fold.last_label_on < fold.valid_from_on
+
+    def test_poisoning_everything_from_the_test_year_on_changes_no_tree(self, panel: PricePanel) -> None:
+        first_test = next(index for index, day in enumerate(panel.sessions) if day.year == 2013)
+        prices = panel.prices.copy()
+        prices[first_test:] *= np.random.default_rng(9).uniform(0.1, 10.0, prices[first_test:].shape)
+        clean = make_dataset(panel, strength=1.0)
+        poisoned = Dataset(
+            panel=replace(panel, prices=prices),
+            features=NAMES,
+            read_year=signal_reader(panel, strength=1.0),
+            every_sessions=5,
+            label_sessions=21,
+            years_kept=6,
+        )
+        plan = plan_fold(TOY, 2013, SNAPSHOTS, full=False)
+        hashes = {train_fold(plan, rows, SCREENER_FEATURES).manifest.model_sha256 for rows in (clean, poisoned)}
+        assert len(hashes) == 1
+
+
+class TestTrainFold:
+    def test_finds_the_planted_signal_in_the_year_it_never_saw(self, planted: TrainedFold) -> None:
+        assert planted.metrics["auc"] > 0.7
+        assert planted.metrics["rank_ic_t"] > 5
+        assert planted.booster.get_score(importance_type="gain").keys() >= {SIGNAL}
+
+    def test_finds_nothing_where_there_is_nothing(self, barren: TrainedFold) -> None:
+        assert abs(barren.metrics["auc"] - 0.5) < 0.05
+
+    def test_scores_the_eligible_universe_of_every_fifth_session(self, planted: TrainedFold, panel: PricePanel) -> None:
+        sessions = np.unique(planted.out_of_fold.session_on)
+        assert sessions.astype(object).tolist() == make_dataset(panel).sampled_sessions(2013)
+        # Seventy percent of sixty stocks pass the filter.
+        assert set(np.bincount(np.searchsorted(sessions, planted.out_of_fold.session_on))) == {42}
+
+    def test_states_what_it_is(self, planted: TrainedFold) -> None:
+        manifest = planted.manifest
+        assert manifest.features == NAMES
+        assert manifest.last_label_on < manifest.valid_from_on == "2013-01-01"
+        assert manifest.train_rows > 1000
+        assert planted.metrics["judged_to_on"] == "2013-12-31" or planted.metrics["judged_to_on"] > "2013-12-24"
+
+    def test_stale_fundamentals_teach_but_are_refused(self, panel: PricePanel) -> None:
+        rows = make_dataset(panel, strength=1.0, stale=("sales_growth", "earnings_growth"))
+        trained = train_fold(plan_fold(GROWTH, 2013, SNAPSHOTS, full=False), rows, SCREENER_FEATURES)
+        assert trained.manifest.train_rows > 1000
+        assert len(trained.out_of_fold.scores) == 0
+        assert trained.metrics["refused_sessions"] == len(rows.sampled_sessions(2013))
+        assert trained.metrics["auc"] is None
+
+    def test_a_test_year_that_has_not_begun_has_no_scores(self, panel: PricePanel) -> None:
+        begun = PricePanel(
+            tuple(day for day in panel.sessions if day.year < 2014),
+            panel.instrument_ids,
+            panel.prices[: sum(day.year < 2014 for day in panel.sessions)],
+        )
+        trained = train_fold(plan_fold(TOY, 2014, SNAPSHOTS, full=False), make_dataset(begun), SCREENER_FEATURES)
+        assert len(trained.out_of_fold.scores) == 0
+        assert trained.fold.valid_from_on == date(2014, 1, 1)
