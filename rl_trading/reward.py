@@ -2,9 +2,11 @@
 
 import math
 
+import numpy as np
+import numpy.typing as npt
 from numba import njit
 
-ADAPTATION = 1.0 / 126.0
+ADAPTATION = 1.0 / 252.0
 DAILY_VARIANCE_START = 1e-4
 
 
@@ -26,3 +28,17 @@ def differential_sharpe(gain: float, mean: float, square: float, adaptation: flo
     variance = max(square - mean * mean, 1e-10)
     reward = (square * delta_mean - 0.5 * mean * delta_square) / (variance * math.sqrt(variance))
     return reward, mean + adaptation * delta_mean, square + adaptation * delta_square
+
+
+@njit(cache=True)
+def reward_path(gains: npt.NDArray[np.float64], days: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Rewards (r) of windows in sequence; row r has daily returns gains[r, :days[r]]. Zero days start anew."""
+    mean, square = 0.0, DAILY_VARIANCE_START
+    rewards = np.zeros(len(days))
+    for row in range(len(days)):
+        for day in range(days[row]):
+            reward, mean, square = differential_sharpe(gains[row, day], mean, square, ADAPTATION)
+            rewards[row] += reward
+        if days[row] == 0:
+            mean, square = 0.0, DAILY_VARIANCE_START
+    return rewards

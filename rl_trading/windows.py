@@ -15,6 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from rl_trading.observation import Scales
+from rl_trading.reward import reward_path
 
 Floats = npt.NDArray[np.float64]
 Floats32 = npt.NDArray[np.float32]
@@ -107,6 +108,7 @@ class Tape(NamedTuple):
     exit_dividend: Floats  # (r, n) going ex on that session
     next_slot: Ints  # (r, n) slot of the same stock in the next row, -1 = it left
     days: Ints  # (r)
+    control: Floats  # (r) reward that equal weights without costs earn in the window, whatever the policy does
 
 
 @dataclass(frozen=True)
@@ -189,20 +191,30 @@ def _strategy_tape(market: Market, filled: Floats, average: Floats, d: Decisions
     window = np.minimum(window, at[:, :, None] + np.maximum(days, 1)[:, None, None]).clip(max=last)
     close = market.close[at, slots]
     exit_open = market.open[exit_at, slots]
+    fill = np.where(mask, market.open[fill_at, slots], np.nan)
+    marks = filled[window, slots[:, None, :]]
     return Tape(
         static=scales.encode(d.stocks, mask, d.context),
         mask=mask,
         volume=np.nan_to_num(average[at, slots]),
         close=np.where(mask, close, np.nan),
-        fill=np.where(mask, market.open[fill_at, slots], np.nan),
+        fill=fill,
         fill_dividend=market.dividend[fill_at, slots],
-        marks=filled[window, slots[:, None, :]],
+        marks=marks,
         dividends=market.dividend[window, slots[:, None, :]],
         exit=np.where(np.isfinite(exit_open), exit_open, filled[exit_at, slots]),
         exit_dividend=market.dividend[exit_at, slots],
         next_slot=_next_slots(d.slots, mask, days),
         days=days,
+        control=_control(fill, marks, days),
     )
+
+
+def _control(fill: Floats, marks: Floats, days: Ints) -> Floats:
+    growth = marks / fill[:, None, :]
+    levels = np.where(np.isfinite(growth).any(axis=2), np.nanmean(np.nan_to_num(growth, nan=1.0), axis=2), 1.0)
+    gains = levels / np.hstack([np.ones((len(levels), 1)), levels[:, :-1]]) - 1.0
+    return reward_path(gains, days)
 
 
 def _next_slots(slots: Ints, mask: Flags, days: Ints) -> Ints:
