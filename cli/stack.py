@@ -41,6 +41,8 @@ class Server:
     address: Callable[[], str]
     ready_s_max: float = 30.0
     log_path: Path | None = None
+    is_ground: bool = False  # the rows below it cannot start without it
+    is_ours: bool = True  # one that the settings name is somebody else's to start again
 
 
 def servers() -> tuple[Server, ...]:
@@ -68,7 +70,9 @@ def _postgres() -> Server:
     settings = get_settings()
     if settings.database_url:
         address = _masked(settings.database_url)
-        return Server("postgres", _nothing, _database_answers, _database_answers, _nothing, lambda: address)
+        return Server(
+            "postgres", _nothing, _database_answers, _database_answers, _nothing, lambda: address, is_ground=True
+        )
     return Server(
         "postgres",
         start=lambda: start_embedded(settings.postgres_dir),
@@ -77,6 +81,7 @@ def _postgres() -> Server:
         stop=_nothing,  # it stops with the last process that uses it, which may not be this one
         address=lambda: f"socket in {settings.postgres_dir}",
         log_path=settings.postgres_dir / "log",
+        is_ground=True,
     )
 
 
@@ -84,7 +89,9 @@ def _redis() -> Server:
     settings = get_settings()
     if settings.redis_url:
         address = _masked(settings.redis_url)
-        return Server("redis", _nothing, queue.queue_answers, queue.queue_answers, _nothing, lambda: address)
+        return Server(
+            "redis", _nothing, queue.queue_answers, queue.queue_answers, _nothing, lambda: address, is_ours=False
+        )
     process = queue.queue_process()
     return Server(
         "redis",
@@ -100,7 +107,7 @@ def _redis() -> Server:
 def _mlflow() -> Server:
     uri = get_settings().mlflow_tracking_uri
     if uri:
-        return Server("mlflow", _nothing, lambda: True, lambda: True, _nothing, lambda: _masked(uri))
+        return Server("mlflow", _nothing, lambda: True, lambda: True, _nothing, lambda: _masked(uri), is_ours=False)
     process = tracking.tracking_process()
     return Server(
         "mlflow",
@@ -180,36 +187,41 @@ def supervise(stopping: threading.Event, *, tell: Tell, on_ready: Callable[[list
     """
     table = servers()
     with _only_supervisor():
-        begun: list[Server] = []
         try:
             for server in table:
-                if stopping.is_set():
-                    return True
-                begun.append(server)
-                _bring_up(server, stopping, tell)
-                if server.name == "postgres" and not stopping.is_set():
+                server.start()
+                if server.is_ground and _await(server, stopping):
                     migrate(engine())
+            for server in table:
+                if _await(server, stopping):
+                    tell(f"{server.name} is ready")
             if not stopping.is_set():
                 on_ready(look())
-            watches = [_Watch(server) for server in table]
-            while not stopping.wait(_WATCH_S):
-                for watch in watches:
-                    _attend(watch, tell)
-            return not any(watch.given_up for watch in watches)
+            return _keep_up([_Watch(server) for server in table], stopping, tell)
         finally:
-            for server in reversed(begun):
+            for server in reversed(table):
                 _bring_down(server, tell)
 
 
-def _bring_up(server: Server, stopping: threading.Event, tell: Tell) -> None:
+def _await(server: Server, stopping: threading.Event) -> bool:
+    """Wait until the server answers; False when told to stop before. Raises Unreachable when it does not come up."""
     begun = time.monotonic()
-    server.start()
-    while not server.is_ready() and not stopping.is_set():
-        waited = time.monotonic() - begun
-        if waited > server.ready_s_max or not server.is_alive():
-            raise Unreachable(f"{server.name} does not start within {server.ready_s_max:.0f} s. {_last_words(server)}")
+    while not stopping.is_set():
+        if server.is_ready():
+            return True
+        if time.monotonic() - begun > server.ready_s_max or not server.is_alive():
+            raise Unreachable(f"{server.name} does not answer within {server.ready_s_max:.0f} s. {_last_words(server)}")
         stopping.wait(_POLL_S)
-    tell(f"{server.name} is ready after {time.monotonic() - begun:.1f} s")
+    return False
+
+
+def _keep_up(watches: list[_Watch], stopping: threading.Event, tell: Tell) -> bool:
+    while not stopping.wait(_WATCH_S):
+        for watch in watches:
+            _attend(watch, tell)
+            if watch.server.is_ground and not watch.server.is_ready():
+                break  # what stands on it is seen to when it is back
+    return not any(watch.given_up for watch in watches)
 
 
 def _bring_down(server: Server, tell: Tell) -> None:
@@ -223,7 +235,7 @@ def _bring_down(server: Server, tell: Tell) -> None:
 def _attend(watch: _Watch, tell: Tell) -> None:
     """One look: note a crash and when to try again, try again when that is due, give up after too many."""
     now, server = time.monotonic(), watch.server
-    if watch.given_up:
+    if watch.given_up or not server.is_ours:
         return
     if watch.retry_at is not None:
         if now >= watch.retry_at:

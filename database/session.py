@@ -36,12 +36,15 @@ def with_database(url: str, database: str) -> str:
 
 def create_database_if_missing(url: str, database: str) -> str:
     """Create `database` on the server of `url` where it is not there yet; returns its URL."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        found = connection.execute("select 1 from pg_database where datname = %s", (database,)).fetchone()
-        if found is None:
-            # Another process may create it between the look and the call.
-            with suppress(psycopg.errors.DuplicateDatabase):
-                connection.execute(f'create database "{database}"')
+    try:
+        with psycopg.connect(url, autocommit=True) as connection:
+            found = connection.execute("select 1 from pg_database where datname = %s", (database,)).fetchone()
+            if found is None:
+                # Another process may create it between the look and the call.
+                with suppress(psycopg.errors.DuplicateDatabase):
+                    connection.execute(f'create database "{database}"')
+    except psycopg.OperationalError as error:
+        raise Unreachable(f"the database does not answer: {error}") from error
     return with_database(url, database)
 
 

@@ -37,7 +37,6 @@ app.conf.update(
     worker_cancel_long_running_tasks_on_connection_loss=True,
     # Told to stop, a worker gives its job this long, then puts it back.
     worker_soft_shutdown_timeout=15.0,
-    worker_enable_soft_shutdown_on_idle=True,
     # Only JSON: no message can carry code. Results stand in the rows of `runs`.
     task_serializer="json",
     accept_content=["json"],
@@ -79,11 +78,13 @@ for _kind in QUEUED:
     app.task(_task(_kind), name=_kind.name)
 
 
-@worker_ready.connect
 def _worker_is_ready(**_: Any) -> None:
     ready_file(WORKER).touch()
 
 
-@beat_init.connect
 def _beat_is_ready(**_: Any) -> None:
     ready_file(BEAT).touch()
+
+
+worker_ready.connect(_worker_is_ready)
+beat_init.connect(_beat_is_ready)

@@ -21,6 +21,6 @@ def run_build_features(*, progress: Progress = silent) -> BuildReport:
         return build_features(progress=progress)
 
 
-def perform(job: BuildFeatures) -> None:
+def perform(_: BuildFeatures) -> None:
     """The worker's way in."""
     run_build_features()

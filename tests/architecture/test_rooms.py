@@ -299,7 +299,10 @@ WRONG_IMPORTS = {
 
 def lint_imports(root: Path) -> subprocess.CompletedProcess[str]:
     """Run import-linter on a tree; its own folder comes first on the path."""
-    code = "import sys; sys.path.insert(0, '.'); from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
+    code = (
+        "import sys; sys.path.insert(0, '.'); "
+        "from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
+    )
     return subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
 
 
