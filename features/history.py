@@ -11,6 +11,9 @@ from features.facts import SHARES, FactHistory, as_known
 from features.windows import lagged, rolling_max, rolling_min, rolling_sum
 
 YEAR_SESSIONS = 252
+# The macro series that features may read, with the least number of days from the day observed to its first use.
+# Treasury yields of a day are published after the close.
+MACRO_LAG_DAYS = {"VIX": 0, "DGS3MO": 1, "DGS2": 1, "DGS10": 1}
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +36,7 @@ class StockHistory:
     market_returns: Floats
     facts: Mapping[str, FactHistory]
     _sums: dict[tuple[str, int], Floats] = field(default_factory=dict, init=False, repr=False)
+    _variances: dict[int, Floats] = field(default_factory=dict, init=False, repr=False)
     _known: dict[str, tuple[Floats, Floats]] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
@@ -97,8 +101,11 @@ class StockHistory:
         return self.sums(series, window) / window
 
     def variances(self, window: int) -> Floats:
-        """Sample variance of the last `window` returns."""
-        return _variance(self.sums("returns", window), self.sums("squared_returns", window), window)
+        """Sample variance of the last `window` returns, worked out once."""
+        if window not in self._variances:
+            sums = self.sums("returns", window)
+            self._variances[window] = _variance(sums, self.sums("squared_returns", window), window)
+        return self._variances[window]
 
     def market_variances(self, window: int) -> Floats:
         """Sample variance of the market's returns over the last `window` sessions of the stock."""
@@ -150,7 +157,8 @@ def _variance(sums: Floats, squares: Floats, window: int) -> Floats:
 class MarketHistory:
     """The market's sessions in order; every array has one entry a session.
 
-    `returns`: equal-weight return of the universe. `series`: macro series as known on each evening; NaN where unknown.
+    `returns`: equal-weight return of the universe. `series`: each of MACRO_LAG_DAYS as known
+    on each evening; NaN where unknown or older than a week.
     """
 
     days: Days

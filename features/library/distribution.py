@@ -19,8 +19,10 @@ def _skewness(stock: StockHistory) -> Floats:
     second = stock.means("squared_returns", n)
     third = rolling_sum(stock.squared_returns * stock.returns, n) / n
     variance = np.maximum(second - mean * mean, 0.0)
-    central = third - 3.0 * mean * second + 2.0 * mean * mean * mean
-    return central / (variance * np.sqrt(variance)) * (math.sqrt(n * (n - 1.0)) / (n - 2.0))
+    central: Floats = third - 3.0 * mean * second + 2.0 * mean * mean * mean
+    adjustment = math.sqrt(n * (n - 1.0)) / (n - 2.0)
+    skewness: Floats = adjustment * central / (variance * np.sqrt(variance))
+    return skewness
 
 
 def _autocorrelation(stock: StockHistory) -> Floats:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from features.arrays import Floats
 from features.feature import MarketFeature, Unit
-from features.history import YEAR_SESSIONS, MarketHistory
+from features.history import MACRO_LAG_DAYS, YEAR_SESSIONS, MarketHistory
 from features.windows import lagged, share_below
 
 
@@ -16,13 +16,12 @@ def _macro(
     description: str,
     compute: Callable[[MarketHistory], Floats],
 ) -> MarketFeature:
-    # Treasury yields of a day are published after the close; their `known_on` is the next session.
     return MarketFeature(
         name=name,
         group="macro",
         inputs=inputs,
         look_back=look_back,
-        lag_days=0 if inputs == ("VIX",) else 1,
+        lag_days=max(MACRO_LAG_DAYS[series] for series in inputs),
         unit=unit,
         description=description,
         compute=compute,
