@@ -1,5 +1,7 @@
 """Regimes by a hidden Markov model of fear, trend and momentum, fitted each year on the past alone."""
 
+import logging
+
 import numpy as np
 import polars as pl
 from hmmlearn.hmm import GaussianHMM
@@ -17,6 +19,9 @@ _WARM_UP_SESSIONS = 252
 _ITERATIONS_MAX = 60
 _GAIN_MIN_PER_SESSION = 1e-5
 _STAY = 0.98
+_SCALE_MIN = 1e-9
+# The library judges convergence by the likelihood alone, and warns where the priors cost a trifle of it.
+logging.getLogger("hmmlearn").setLevel(logging.ERROR)
 # Where the search starts, in standard deviations of (log VIX, trend, quarter return), in the order of LABELS. A fixed
 # start makes the fit repeatable, and keeps each state near its name from one year's fit to the next.
 _ARCHETYPES = np.array(
@@ -53,7 +58,7 @@ def filter_probabilities(inputs: pl.DataFrame) -> FloatArray:
 
 def _fit_and_filter(past: FloatArray, wanted: FloatArray) -> FloatArray:
     """Probabilities of LABELS for the rows of `wanted` by a model fitted on `past`."""
-    centre, scale = past.mean(axis=0), past.std(axis=0)
+    centre, scale = past.mean(axis=0), np.maximum(past.std(axis=0), _SCALE_MIN)
     model = _fit((past - centre) / scale)
     order = name_states(model.means_)
     likelihood = model._compute_log_likelihood((wanted - centre) / scale)
@@ -70,7 +75,12 @@ def _fit(past: FloatArray) -> GaussianHMM:
     model = GaussianHMM(
         n_components=_STATES,
         covariance_type="full",
-        min_covar=1e-3,
+        # One day's worth of belief in each archetype: a state that no day belongs to keeps its shape.
+        means_prior=_ARCHETYPES,
+        means_weight=1.0,
+        covars_prior=np.eye(past.shape[1]) / 2,
+        covars_weight=past.shape[1] + 1.0,  # the library takes the dimension off
+        transmat_prior=1.01,
         n_iter=_ITERATIONS_MAX,
         tol=_GAIN_MIN_PER_SESSION * len(past),
         init_params="",
