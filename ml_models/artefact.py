@@ -53,9 +53,13 @@ class Manifest:
     model_sha256: str
     format: int = FORMAT
 
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
     def to_json(self) -> bytes:
         """The bytes that are stored and hashed."""
-        return json.dumps(asdict(self), indent=1, sort_keys=True).encode()
+        return json.dumps(self.as_dict(), indent=1, sort_keys=True).encode()
 
 
 def save(folder: Path, booster: xgboost.Booster, manifest: Manifest) -> tuple[str, str]:

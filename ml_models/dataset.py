@@ -129,13 +129,14 @@ class Dataset:
         return slice(bisect_left(sessions, date(year, 1, 1)), bisect_left(sessions, date(year + 1, 1, 1)))
 
     def _load(self, year: int) -> Rows:
+        sampled = self.sampled_sessions(year)
+        if not sampled:
+            return _no_rows(len(self.features))
         frame = self._read_year(year)
         absent = [name for name in self.features if name not in frame.columns]
         if absent:
             raise DataMissing(f"the feature snapshot of {year} lacks {', '.join(absent)}; run: acis features build")
-        frame = frame.filter(pl.col("session_on").is_in(self.sampled_sessions(year))).sort(
-            "session_on", "instrument_id"
-        )
+        frame = frame.filter(pl.col("session_on").is_in(sampled)).sort("session_on", "instrument_id")
         ids = frame["instrument_id"].to_numpy().astype(np.int32)
         sessions = np.array(self.panel.sessions, dtype="datetime64[D]")
         session_of_row = np.searchsorted(sessions, frame["session_on"].to_numpy()).astype(np.int64)
@@ -145,3 +146,13 @@ class Dataset:
         forward[known] = self._forward[session_of_row[known], column[known]]
         X = np.ascontiguousarray(frame.select(pl.col(self.features).cast(pl.Float32)).to_numpy(), dtype=np.float32)
         return Rows(session_of_row, ids, X, forward, beats_median(forward, session_of_row))
+
+
+def _no_rows(features: int) -> Rows:
+    return Rows(
+        np.empty(0, np.int64),
+        np.empty(0, np.int32),
+        np.empty((0, features), np.float32),
+        np.empty(0, np.float64),
+        np.empty(0, np.float32),
+    )

@@ -14,6 +14,7 @@ import xgboost
 
 from core.errors import DataMissing
 from core.version import code_commit
+from database.queries.features import Snapshot
 from features.feature import Feature
 from ml_models import dataset, eligibility, labels, recipe, screener
 from ml_models.artefact import Manifest, trees
@@ -32,17 +33,11 @@ _SHAPING_CODE: tuple[ModuleType, ...] = (dataset, eligibility, labels, recipe, s
 
 
 @dataclass(frozen=True)
-class YearSnapshot:
-    """What is registered of one year's features."""
-
-    content_hash: str
-    data_vintage: Mapping[str, Any]
-    columns: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class FoldPlan:
-    """One model to be: `input_hash` is the same if and only if the model would be."""
+    """One model to be: `input_hash` is the same if and only if the model would be.
+
+    `judged_hash` is the content of the test year's features, "" before the year has any; the model does not see it.
+    """
 
     recipe: Recipe
     year: int
@@ -50,6 +45,7 @@ class FoldPlan:
     input_hash: str
     feature_hash: str
     data_vintage: dict[str, Any]
+    judged_hash: str
 
     @property
     def parameters(self) -> Parameters:
@@ -90,8 +86,10 @@ def shaping_code_hash() -> str:
     return digest.hexdigest()
 
 
-def plan_fold(recipe: Recipe, year: int, snapshots: Mapping[int, YearSnapshot], *, full: bool) -> FoldPlan:
-    """Plan fold `year` from the registered snapshots (by year) that it may learn from.
+def plan_fold(
+    recipe: Recipe, year: int, snapshots: Mapping[int, Snapshot], features: Sequence[Feature], *, full: bool
+) -> FoldPlan:
+    """Plan fold `year` from the registered snapshots (by year) that it may learn from, shown as `features`.
 
     DataMissing where the year just before it has none.
     """
@@ -103,11 +101,13 @@ def plan_fold(recipe: Recipe, year: int, snapshots: Mapping[int, YearSnapshot], 
         "recipe": recipe.fingerprint(full=full),
         "year": year,
         "train_years": TRAIN_YEARS,
-        "features": feature_hash,
+        "snapshots": feature_hash,
+        "features": [(feature.name, feature.group) for feature in features],
         "code": shaping_code_hash(),
     }
-    vintage = {str(past): dict(snapshots[past].data_vintage) for past in years}
-    return FoldPlan(recipe, year, full, _hash(shape), feature_hash, vintage)
+    vintage = {str(past): snapshots[past].data_vintage for past in years}
+    judged_hash = snapshots[year].content_hash if year in snapshots else ""
+    return FoldPlan(recipe, year, full, _hash(shape), feature_hash, vintage, judged_hash)
 
 
 def train_fold(plan: FoldPlan, rows: Dataset, features: Sequence[Feature], *, threads: int = 1) -> TrainedFold:

@@ -1,7 +1,8 @@
 """Model versions: which fold may serve on a date, which exist already, which the tracking server has not heard of."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
+from typing import Any
 
 from sqlalchemy import func, select
 
@@ -32,33 +33,34 @@ def newest_folds(session: Session, *, kind: str, strategies: Collection[str] | N
     return list(session.scalars(query))
 
 
-def find_models(session: Session, *, input_hashes: Collection[str]) -> dict[str, ModelVersion]:
-    """By input_hash, the models made from those inputs; the newest where there are several."""
-    rows = session.scalars(
-        select(ModelVersion).where(ModelVersion.input_hash.in_(list(input_hashes))).order_by(ModelVersion.version)
-    )
-    return {row.input_hash: row for row in rows}
-
-
 def add_model(session: Session, model: ModelVersion) -> tuple[ModelVersion, bool]:
     """Give `model` the next version of its name and store it; returns (row, whether it is new).
 
-    A model of the same name and input_hash is returned as it stands. Two writers at once: the second waits.
+    Where the fold's newest version has the same input_hash, that one is returned as it stands. Two writers at once:
+    the second waits.
     """
     advisory_lock(session, f"acis:model:{model.name}")
     present = session.scalar(
         select(ModelVersion)
-        .where(ModelVersion.name == model.name, ModelVersion.input_hash == model.input_hash)
+        .where(ModelVersion.name == model.name, ModelVersion.valid_from_on == model.valid_from_on)
         .order_by(ModelVersion.version.desc())
         .limit(1)
     )
-    if present is not None:
+    if present is not None and present.input_hash == model.input_hash:
         return present, False
     newest = session.scalar(select(func.max(ModelVersion.version)).where(ModelVersion.name == model.name))
     model.version = (newest or 0) + 1
     session.add(model)
     session.flush()
     return model, True
+
+
+def update_metrics(session: Session, *, model_version_id: int, changes: Mapping[str, Any]) -> ModelVersion:
+    """Replace some of a model's measures: its test year has grown."""
+    row = session.scalars(select(ModelVersion).where(ModelVersion.model_version_id == model_version_id)).one()
+    row.metrics = {**row.metrics, **changes}
+    session.flush()
+    return row
 
 
 def untracked_models(session: Session, *, kind: str) -> list[ModelVersion]:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from database.columnar import copy_rows, read_frame
 from database.session import Session
-from database.tables.scores import OutOfFoldScore, Score, ScoreBatch
+from database.tables.scores import Score, ScoreBatch
 
 
 @dataclass(frozen=True)
@@ -115,16 +115,6 @@ def add_out_of_fold(
             "score": ("float4", scores),
         },
     )
-
-
-def last_out_of_fold_on(session: Session, *, model_version_ids: Collection[int]) -> dict[int, date]:
-    """By model, the newest session that has out-of-fold scores."""
-    rows = session.execute(
-        select(OutOfFoldScore.model_version_id, func.max(OutOfFoldScore.session_on))
-        .where(OutOfFoldScore.model_version_id.in_(list(model_version_ids)))
-        .group_by(OutOfFoldScore.model_version_id)
-    )
-    return dict(rows.tuples().all())
 
 
 def read_out_of_fold(

@@ -1,5 +1,6 @@
 """A fold from plan to judged model, and that it never saw what judges it."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 
@@ -9,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import DataMissing
+from database.queries.features import Snapshot
 from ml_models.dataset import Dataset
 from ml_models.labels import PricePanel
 from ml_models.recipe import WEEKLY, Keep, Recipe
 from ml_models.recipes import RECIPES
-from ml_models.training import TrainedFold, YearSnapshot, _lessons, plan_fold, train_fold
+from ml_models.training import FoldPlan, TrainedFold, _lessons, plan_fold, train_fold
 from quant.splits import walk_forward
 from tests.factories.scores import SCREENER_FEATURES, SIGNAL, make_panel, signal_reader
 
@@ -21,7 +23,24 @@ QUICK = replace(WEEKLY, rounds_max=40, patience_rounds=20, leaf_weight_min=20.0)
 TOY = Recipe(strategy="toy_largecap", keeps=(Keep("momentum_252_21", "high", 0.7),), emphasis={}, parameters=QUICK)
 GROWTH = replace(RECIPES["growth_largecap"], parameters=QUICK)
 NAMES = tuple(feature.name for feature in SCREENER_FEATURES)
-SNAPSHOTS = {year: YearSnapshot(f"content {year}", {"daily_bars": 1}, NAMES) for year in range(2010, 2015)}
+SNAPSHOTS = {
+    year: Snapshot(
+        snapshot_id=year,
+        year=year,
+        content_hash=f"content {year}",
+        input_hash="",
+        data_vintage={"daily_bars": {str(year): 1}},
+        first_on=date(year, 1, 1),
+        last_on=date(year, 12, 31),
+        columns=NAMES,
+        file_name="",
+    )
+    for year in range(2010, 2015)
+}
+
+
+def plan(recipe: Recipe, year: int, snapshots: Mapping[int, Snapshot] = SNAPSHOTS, *, full: bool = False) -> FoldPlan:
+    return plan_fold(recipe, year, snapshots, SCREENER_FEATURES, full=full)
 
 
 def make_dataset(panel: PricePanel, *, strength: float = 0.0, stale: tuple[str, ...] = ()) -> Dataset:
@@ -42,41 +61,41 @@ def panel() -> PricePanel:
 
 @pytest.fixture(scope="module")
 def planted(panel: PricePanel) -> TrainedFold:
-    return train_fold(plan_fold(TOY, 2013, SNAPSHOTS, full=False), make_dataset(panel, strength=1.0), SCREENER_FEATURES)
+    return train_fold(plan(TOY, 2013), make_dataset(panel, strength=1.0), SCREENER_FEATURES)
 
 
 @pytest.fixture(scope="module")
 def barren(panel: PricePanel) -> TrainedFold:
-    return train_fold(plan_fold(TOY, 2013, SNAPSHOTS, full=False), make_dataset(panel), SCREENER_FEATURES)
+    return train_fold(plan(TOY, 2013), make_dataset(panel), SCREENER_FEATURES)
 
 
 class TestPlanFold:
     def test_same_inputs_same_hash(self) -> None:
-        assert plan_fold(TOY, 2014, SNAPSHOTS, full=False) == plan_fold(TOY, 2014, dict(SNAPSHOTS), full=False)
+        assert plan(TOY, 2014) == plan(TOY, 2014, dict(SNAPSHOTS))
 
     def test_what_shapes_the_model_changes_the_hash(self) -> None:
         changed = SNAPSHOTS | {2012: replace(SNAPSHOTS[2012], content_hash="restated")}
         other = replace(TOY, keeps=(Keep("momentum_252_21", "high", 0.6),))
         hashes = {
-            plan.input_hash
-            for plan in (
-                plan_fold(TOY, 2014, SNAPSHOTS, full=False),
-                plan_fold(TOY, 2014, SNAPSHOTS, full=True),
-                plan_fold(TOY, 2013, SNAPSHOTS, full=False),
-                plan_fold(TOY, 2014, changed, full=False),
-                plan_fold(other, 2014, SNAPSHOTS, full=False),
-                plan_fold(replace(TOY, parameters=replace(QUICK, depth_max=4)), 2014, SNAPSHOTS, full=False),
+            planned.input_hash
+            for planned in (
+                plan(TOY, 2014),
+                plan(TOY, 2014, SNAPSHOTS, full=True),
+                plan(TOY, 2013),
+                plan(TOY, 2014, changed),
+                plan(other, 2014),
+                plan(replace(TOY, parameters=replace(QUICK, depth_max=4)), 2014),
             )
         }
         assert len(hashes) == 6
 
     def test_the_test_year_itself_does_not(self) -> None:
         changed = SNAPSHOTS | {2014: replace(SNAPSHOTS[2014], content_hash="tomorrow")}
-        assert plan_fold(TOY, 2014, changed, full=False) == plan_fold(TOY, 2014, SNAPSHOTS, full=False)
+        assert plan(TOY, 2014, changed) == plan(TOY, 2014)
 
     def test_a_year_without_features_before_it_is_refused(self) -> None:
         with pytest.raises(DataMissing, match="needs features of 2015"):
-            plan_fold(TOY, 2016, SNAPSHOTS, full=False)
+            plan(TOY, 2016)
 
 
 class TestPurging:
@@ -107,8 +126,9 @@ class TestPurging:
             label_sessions=21,
             years_kept=6,
         )
-        plan = plan_fold(TOY, 2013, SNAPSHOTS, full=False)
-        hashes = {train_fold(plan, rows, SCREENER_FEATURES).manifest.model_sha256 for rows in (clean, poisoned)}
+        hashes = {
+            train_fold(plan(TOY, 2013), rows, SCREENER_FEATURES).manifest.model_sha256 for rows in (clean, poisoned)
+        }
         assert len(hashes) == 1
 
 
@@ -136,7 +156,7 @@ class TestTrainFold:
 
     def test_stale_fundamentals_teach_but_are_refused(self, panel: PricePanel) -> None:
         rows = make_dataset(panel, strength=1.0, stale=("sales_growth", "earnings_growth"))
-        trained = train_fold(plan_fold(GROWTH, 2013, SNAPSHOTS, full=False), rows, SCREENER_FEATURES)
+        trained = train_fold(plan(GROWTH, 2013), rows, SCREENER_FEATURES)
         assert trained.manifest.train_rows > 1000
         assert len(trained.out_of_fold.scores) == 0
         assert trained.metrics["refused_sessions"] == len(rows.sampled_sessions(2013))
@@ -148,6 +168,6 @@ class TestTrainFold:
             panel.instrument_ids,
             panel.prices[: sum(day.year < 2014 for day in panel.sessions)],
         )
-        trained = train_fold(plan_fold(TOY, 2014, SNAPSHOTS, full=False), make_dataset(begun), SCREENER_FEATURES)
+        trained = train_fold(plan(TOY, 2014), make_dataset(begun), SCREENER_FEATURES)
         assert len(trained.out_of_fold.scores) == 0
         assert trained.fold.valid_from_on == date(2014, 1, 1)

@@ -1,0 +1,128 @@
+"""What doors and upper rooms ask of the screeners: plan, train, store, score a night, judge."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from core.progress import Progress, silent
+from database.queries import scores
+from database.queries.features import read_snapshots
+from database.session import Session
+from ml_models import folds
+from ml_models.folds import Extension, StoredFold, fold_years, plan_folds, recipes_named, store_fold
+from ml_models.judgement import Judgement, judge
+from ml_models.night import score_strategies
+from ml_models.recipes import RECIPES
+from ml_models.training import FoldPlan, TrainedFold
+
+__all__ = [
+    "Judgement",
+    "ScoreBatch",
+    "StoredFold",
+    "TrainedFold",
+    "TrainingPlan",
+    "extend_screeners",
+    "judge_screeners",
+    "plan_training",
+    "score_night",
+    "store_fold",
+    "strategy_names",
+    "train_screeners",
+]
+
+
+@dataclass(frozen=True)
+class ScoreBatch:
+    """One strategy's screen of one night: `status` is scored or refused, `reason` says why it was refused."""
+
+    score_batch_id: int
+    session_on: date
+    strategy: str
+    status: str
+    reason: str | None
+    model_version_id: int | None
+    feature_hash: str
+    universe_count: int
+    eligible_count: int
+    scored_count: int
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What is to be done: folds to train, and stored folds whose test year has grown. `folds_total` counts all."""
+
+    missing: tuple[FoldPlan, ...]
+    behind: tuple[Extension, ...]
+    folds_total: int
+
+
+def strategy_names() -> tuple[str, ...]:
+    """The strategies that have a screener."""
+    return tuple(RECIPES)
+
+
+def plan_training(
+    session: Session,
+    *,
+    strategies: Collection[str] | None = None,
+    years: Collection[int] | None = None,
+    full: bool = False,
+) -> TrainingPlan:
+    """Which folds are missing for the features that are built: all strategies and years unless named.
+
+    A fold is there when its newest version was made from the same recipe, features and code; `full` asks for the
+    daily variant, which also serves where the quick one is asked for. Raises UnknownName, InputError (a year without
+    data) and DataMissing (no features).
+    """
+    recipes = recipes_named(strategies)
+    snapshots = read_snapshots()
+    wanted = fold_years(snapshots, years)
+    missing, behind = plan_folds(session, snapshots, recipes, wanted, full=full)
+    return TrainingPlan(tuple(missing), tuple(behind), len(recipes) * len(wanted))
+
+
+def train_screeners(plan: TrainingPlan, *, progress: Progress = silent) -> Iterator[TrainedFold]:
+    """Train the plan's missing folds and hand each over as it is done; needs no transaction.
+
+    Store each by `store_fold` in a transaction of its own: what is stored is not trained again after a crash.
+    """
+    return folds.train_folds(plan.missing, progress=progress)
+
+
+def extend_screeners(session: Session, plan: TrainingPlan) -> list[StoredFold]:
+    """Score the new sessions of stored folds whose test year has grown since they were judged."""
+    rows = folds.extension_rows(plan.behind)
+    return [folds.extend_fold(session, extension, rows[extension.every_sessions]) for extension in plan.behind]
+
+
+def score_night(session: Session, *, as_of: date) -> list[ScoreBatch]:
+    """Score the universe of the session `as_of` for every strategy and store the best hundred of each with reasons.
+
+    What is stored for the night already stands and is returned. Raises DataMissing (no features of that session),
+    ModelMissing (no fold may serve on that date), IntegrityBroken (a model that is not what was registered).
+    """
+    stored = scores.batches_on(session, session_on=as_of)
+    wanting = [recipe for recipe in RECIPES.values() if recipe.strategy not in stored]
+    if wanting:
+        score_strategies(session, as_of=as_of, recipes=wanting)
+        stored = scores.batches_on(session, session_on=as_of)
+    return [
+        ScoreBatch(
+            score_batch_id=row.score_batch_id,
+            session_on=row.session_on,
+            strategy=row.strategy,
+            status=row.status,
+            reason=row.reason,
+            model_version_id=row.model_version_id,
+            feature_hash=row.feature_hash,
+            universe_count=row.universe_count,
+            eligible_count=row.eligible_count,
+            scored_count=row.scored_count,
+        )
+        for row in (stored[strategy] for strategy in RECIPES)
+    ]
+
+
+def judge_screeners(*, as_of: date, strategies: Sequence[str] | None = None) -> list[Judgement]:
+    """AUC, rank IC and decile spread of the stored out-of-fold scores: over all years, by year and by regime."""
+    return judge(recipes_named(strategies), as_of=as_of)
