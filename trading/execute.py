@@ -25,6 +25,7 @@ class Claim:
     """Orders of one broker that this process, and no other, is about to send; sales first."""
 
     broker: str
+    as_of: date
     tickets: tuple[Ticket, ...]
 
 
@@ -43,15 +44,15 @@ def claim(session: Session, *, account_ids: Collection[int], as_of: date) -> lis
                 quantity=order.quantity,
             )
         )
-    return [Claim(broker, tuple(group)) for broker, group in tickets.items()]
+    return [Claim(broker, as_of, tuple(group)) for broker, group in tickets.items()]
 
 
-def send(session: Session, *, claims: Sequence[Claim], open_until: date) -> list[Answer]:
+def send(session: Session, *, claims: Sequence[Claim]) -> list[Answer]:
     """Call the brokers; writes nothing. A broker that does not answer leaves its orders unknown, not failed."""
     answers: list[Answer] = []
     for one in claims:
         try:
-            answers += BROKERS[one.broker](session, open_until).submit(one.tickets)
+            answers += BROKERS[one.broker](session, one.as_of).submit(one.tickets)
         except Unreachable as error:
             _log.warning("broker unreachable", broker=one.broker, orders=len(one.tickets), error=str(error))
             answers += [Answer(ticket.client_order_id, "unknown", raw={"error": str(error)}) for ticket in one.tickets]

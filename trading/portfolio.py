@@ -1,6 +1,6 @@
 """Each account of a book as it stands on a night: cash, holdings, limits, prices, orders under way."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -50,14 +50,16 @@ class Portfolio:
         return self.cash_usd + holdings_value(self.holdings, self.prices)
 
 
-def holdings_value(holdings: dict[int, Decimal], prices: dict[int, PriceFacts]) -> Decimal:
-    """Holdings at their last closes, each rounded to the cent; raises IntegrityBroken where one has no price at all."""
-    total = ZERO
-    for key, quantity in holdings.items():
-        if key not in prices:
-            raise IntegrityBroken(f"instrument {key} is held, {quantity} shares, and has no price in the last 400 days")
-        total += money(quantity * prices[key].close)
-    return total
+def holdings_value(holdings: Mapping[int, Decimal], prices: Mapping[int, PriceFacts]) -> Decimal:
+    """Holdings at their last closes, each rounded to the cent."""
+    return sum((money(quantity * prices[key].close) for key, quantity in holdings.items()), ZERO)
+
+
+def require_prices(instrument_ids: Collection[int], prices: Mapping[int, PriceFacts]) -> None:
+    """Raises IntegrityBroken where something held has no price, so that nobody knows what the account is worth."""
+    unpriced = sorted(set(instrument_ids) - prices.keys())
+    if unpriced:
+        raise IntegrityBroken(f"instruments {unpriced} are held and have no price in the last 400 days")
 
 
 def read_prices(session: Session, *, instrument_ids: set[int], as_of: date) -> dict[int, PriceFacts]:
@@ -77,7 +79,7 @@ def read_prices(session: Session, *, instrument_ids: set[int], as_of: date) -> d
 def read_portfolios(
     session: Session, *, accounts: Sequence[Account], as_of: date, instrument_ids: set[int]
 ) -> list[Portfolio]:
-    """The accounts that have a mandate on `as_of`, priced for their holdings and for `instrument_ids`."""
+    """The accounts with a mandate on `as_of` and a price for all they hold; priced for `instrument_ids` too."""
     ids = [account.account_id for account in accounts]
     mandates = account_queries.mandates_on(session, account_ids=ids, as_of=as_of)
     cash = ledger_queries.cash_on(session, account_ids=ids, until_on=date.max)
@@ -106,5 +108,5 @@ def read_portfolios(
             listings=listings,
         )
         for account in accounts
-        if account.account_id in mandates
+        if account.account_id in mandates and held[account.account_id].keys() <= prices.keys()
     ]

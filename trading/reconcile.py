@@ -50,10 +50,11 @@ def reconcile(
     open_until: date,
     session_on: date | None = None,
     before_on: date | None = None,
+    states: Collection[str] = AT_BROKER,
 ) -> Reconciled:
     """Ask for every order that is at a broker, of one session or of those before a date where given."""
     orders = order_queries.orders_in(
-        session, account_ids=account_ids, states=AT_BROKER, session_on=session_on, before_on=before_on
+        session, account_ids=account_ids, states=states, session_on=session_on, before_on=before_on
     )
     done = Reconciled(asked=len(orders))
     if not orders:

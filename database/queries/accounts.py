@@ -88,6 +88,14 @@ def autonomous_accounts(session: Session, *, account_ids: Collection[int]) -> se
     return set(session.scalars(query))
 
 
+def enabled_accounts(session: Session, *, account_ids: Collection[int]) -> set[int]:
+    """Those of `account_ids` whose autonomous setting is on, paused or not."""
+    query = select(AutonomousSetting.account_id).where(
+        AutonomousSetting.account_id.in_(account_ids), AutonomousSetting.enabled
+    )
+    return set(session.scalars(query))
+
+
 def find_autonomous_setting(session: Session, *, account_id: int) -> AutonomousSetting | None:
     """The account's autonomous setting."""
     return session.get(AutonomousSetting, account_id)
@@ -112,6 +120,15 @@ def add_mandate(session: Session, *, account_id: int, effective_on: date, limits
     session.add(mandate)
     session.flush()
     return mandate
+
+
+def copy_mandate(session: Session, *, mandate: Mandate, account_id: int, effective_on: date) -> None:
+    """The same limits as the first mandate of another account."""
+    apart = {"mandate_id", "account_id", "version", "effective_on", "created_at"}
+    limits = {
+        column.key: getattr(mandate, column.key) for column in Mandate.__table__.columns if column.key not in apart
+    }
+    add_mandate(session, account_id=account_id, effective_on=effective_on, limits=limits)
 
 
 def set_autonomous(

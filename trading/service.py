@@ -1,0 +1,105 @@
+"""Trading's verbs for doors: from targets to fills, night by night.
+
+A night of one book, in order: settle_book, propose_orders, check_orders, approve_autonomous, then claim_orders |
+send_orders | record_answers in three transactions, reconcile_book, value_accounts, book_report. Each verb may be
+repeated: what is done stays done.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+from database.queries import accounts as account_queries
+from database.session import Session, advisory_lock
+from market_data.calendars import next_session
+from trading import execute, reconcile
+from trading.approval import Approved, approve, approve_autonomous, reject
+from trading.broker import Answer
+from trading.execute import Claim
+from trading.lineage import explain
+from trading.opening import clone_book, open_paper_account
+from trading.proposal import Checked, check_orders, propose_orders
+from trading.reconcile import Reconciled
+from trading.report import ClientReport, Refusal, report_accounts
+from trading.settlement import Settled, settle_book, value_accounts
+
+__all__ = [
+    "Answer",
+    "Approved",
+    "Checked",
+    "Claim",
+    "ClientReport",
+    "Reconciled",
+    "Refusal",
+    "Settled",
+    "approve",
+    "approve_autonomous",
+    "book_report",
+    "check_orders",
+    "claim_orders",
+    "clone_book",
+    "explain_order",
+    "open_paper_account",
+    "propose_orders",
+    "reconcile_book",
+    "record_answers",
+    "reject",
+    "send_orders",
+    "settle_book",
+    "value_accounts",
+]
+
+
+def claim_orders(session: Session, *, as_of: date, book: str) -> list[Claim]:
+    """Take the night's approved orders for sending; the door commits, then calls `send_orders`.
+
+    Orders that a dead process left in flight are looked up at their broker first: found ones are adopted, ones that
+    the broker provably never had are sent now, under the same id. Halted accounts send nothing.
+    """
+    advisory_lock(session, f"acis:trading:{book}")
+    accounts = account_queries.accounts_in_book(session, book=book, as_of=as_of)
+    active = [account.account_id for account in accounts if account.status == "active"]
+    reconcile.reconcile(
+        session,
+        account_ids=active,
+        as_of=as_of,
+        open_until=as_of,
+        session_on=as_of,
+        states=("sending", "unknown"),
+    )
+    return execute.claim(session, account_ids=active, as_of=as_of)
+
+
+def send_orders(session: Session, *, claims: Sequence[Claim]) -> list[Answer]:
+    """Call the brokers with claimed orders; writes nothing, so that its transaction cannot fail after the call."""
+    return execute.send(session, claims=claims)
+
+
+def record_answers(session: Session, *, answers: Sequence[Answer]) -> dict[str, int]:
+    """Write the brokers' answers down; returns counts of accepted, rejected and unknown."""
+    return execute.record(session, answers=answers)
+
+
+def reconcile_book(session: Session, *, as_of: date, book: str) -> Reconciled:
+    """Ask the brokers what became of every order that they have; book fills, settle what was unknown.
+
+    A paper order of tonight fills at the next session's open where that session's bars are there, else it waits.
+    """
+    advisory_lock(session, f"acis:trading:{book}")
+    accounts = account_queries.accounts_in_book(session, book=book, as_of=as_of)
+    return reconcile.reconcile(
+        session,
+        account_ids=[account.account_id for account in accounts],
+        as_of=as_of,
+        open_until=next_session(as_of),
+    )
+
+
+def book_report(session: Session, *, as_of: date, book: str) -> list[ClientReport]:
+    """Per client: cash and value before and after the night, orders, fills, refusals with reasons."""
+    return report_accounts(session, book=book, as_of=as_of)
+
+
+def explain_order(session: Session, *, order_id: int) -> dict[str, Any]:
+    """Everything that an order came from, back to features, models, regime, run and code; InputError if unknown."""
+    return explain(session, order_id=order_id)
