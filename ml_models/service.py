@@ -6,7 +6,7 @@ from datetime import date
 
 from core.progress import Progress, silent
 from database.queries import scores
-from database.queries.features import read_snapshots
+from database.queries.features import current_snapshots
 from database.session import Session
 from ml_models import folds
 from ml_models.folds import Extension, StoredFold, fold_years, plan_folds, recipes_named, store_fold
@@ -75,7 +75,7 @@ def plan_training(
     data) and DataMissing (no features).
     """
     recipes = recipes_named(strategies)
-    snapshots = read_snapshots()
+    snapshots = current_snapshots(session)
     wanted = fold_years(snapshots, years)
     missing, behind = plan_folds(session, snapshots, recipes, wanted, full=full)
     return TrainingPlan(tuple(missing), tuple(behind), len(recipes) * len(wanted))
