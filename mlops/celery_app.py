@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, worker_ready
+from celery.signals import beat_init, worker_process_init, worker_ready
 
 from core.config import get_settings
 from core.errors import NotASession, Refused
@@ -21,7 +21,6 @@ from mlops.workers import BEAT, WORKER, ready_file
 _LONGEST_JOB_S = 4 * 3600
 _log = get_logger("mlops")
 
-configure_logs(get_settings())
 app = Celery("acis", broker=get_settings().queue_url)
 app.conf.update(
     task_default_queue="acis",
@@ -78,6 +77,10 @@ for _kind in QUEUED:
     app.task(_task(_kind), name=_kind.name)
 
 
+def _before_the_first_job(**_: Any) -> None:
+    configure_logs(get_settings())
+
+
 def _worker_is_ready(**_: Any) -> None:
     ready_file(WORKER).touch()
 
@@ -86,5 +89,6 @@ def _beat_is_ready(**_: Any) -> None:
     ready_file(BEAT).touch()
 
 
+worker_process_init.connect(_before_the_first_job)
 worker_ready.connect(_worker_is_ready)
 beat_init.connect(_beat_is_ready)
