@@ -1,0 +1,103 @@
+"""Allocations: the weights of each strategy and session, before any client's mandate."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from database.session import Session
+from database.tables.allocations import Allocation, AllocationWeight
+from database.tables.scores import Score
+
+_GIVEN_BY_THE_DATABASE = frozenset({"allocation_id", "created_at"})
+
+
+def allocations_on(session: Session, *, session_on: date) -> dict[str, Allocation]:
+    """The allocations of one session by strategy."""
+    rows = session.scalars(select(Allocation).where(Allocation.session_on == session_on))
+    return {row.strategy: row for row in rows}
+
+
+def weights_of(session: Session, *, allocation_ids: Sequence[int]) -> dict[int, dict[int, Decimal]]:
+    """allocation_id -> instrument_id -> weight, largest first; an allocation that is all cash has none."""
+    rows = session.execute(
+        select(AllocationWeight.allocation_id, AllocationWeight.instrument_id, AllocationWeight.weight)
+        .where(AllocationWeight.allocation_id.in_(list(allocation_ids)))
+        .order_by(AllocationWeight.allocation_id, AllocationWeight.weight.desc(), AllocationWeight.instrument_id)
+    )
+    found: dict[int, dict[int, Decimal]] = {allocation_id: {} for allocation_id in allocation_ids}
+    for allocation_id, instrument_id, weight in rows:
+        found[allocation_id][instrument_id] = weight
+    return found
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a strategy held since its last allocation before a session."""
+
+    session_on: date
+    cash_weight: Decimal
+    weights: Mapping[int, Decimal]
+
+
+def last_held(session: Session, *, before: date) -> dict[str, Held]:
+    """By strategy, the newest allocation of a session before `before`."""
+    newest = (
+        select(Allocation.strategy, func.max(Allocation.session_on).label("session_on"))
+        .where(Allocation.session_on < before)
+        .group_by(Allocation.strategy)
+        .subquery()
+    )
+    rows = session.scalars(
+        select(Allocation).join(
+            newest, (Allocation.strategy == newest.c.strategy) & (Allocation.session_on == newest.c.session_on)
+        )
+    ).all()
+    weights = weights_of(session, allocation_ids=[row.allocation_id for row in rows])
+    return {row.strategy: Held(row.session_on, row.cash_weight, weights[row.allocation_id]) for row in rows}
+
+
+def add_allocations(
+    session: Session, allocations: Sequence[Allocation], *, weights: Sequence[Mapping[int, Decimal]]
+) -> dict[str, int]:
+    """Store the allocations that their session does not have yet, `weights` (instrument_id -> weight) in parallel.
+
+    Returns allocation_id by strategy of those stored now; what was decided once stands.
+    """
+    if not allocations:
+        return {}
+    names = [column.name for column in Allocation.__table__.columns if column.name not in _GIVEN_BY_THE_DATABASE]
+    stored = {
+        row.strategy: row.allocation_id
+        for row in session.execute(
+            insert(Allocation)
+            .values([{name: getattr(row, name) for name in names} for row in allocations])
+            .on_conflict_do_nothing(index_elements=["session_on", "strategy"])
+            .returning(Allocation.strategy, Allocation.allocation_id)
+        )
+    }
+    rows = [
+        {"allocation_id": stored[allocation.strategy], "instrument_id": instrument_id, "weight": weight}
+        for allocation, held in zip(allocations, weights, strict=True)
+        if allocation.strategy in stored
+        for instrument_id, weight in held.items()
+    ]
+    if rows:
+        session.execute(insert(AllocationWeight).values(rows))
+    return stored
+
+
+def candidates(session: Session, *, score_batch_ids: Sequence[int], limit: int) -> dict[int, list[tuple[int, float]]]:
+    """score_batch_id -> (instrument_id, score) of the `limit` best, best first: what an allocation may choose from."""
+    rows = session.execute(
+        select(Score.score_batch_id, Score.instrument_id, Score.score)
+        .where(Score.score_batch_id.in_(list(score_batch_ids)), Score.rank <= limit)
+        .order_by(Score.score_batch_id, Score.rank)
+    )
+    found: dict[int, list[tuple[int, float]]] = {batch: [] for batch in score_batch_ids}
+    for batch, instrument_id, score in rows:
+        found[batch].append((instrument_id, score))
+    return found
