@@ -35,7 +35,7 @@ up: $(READY) ## start everything on this machine; Ctrl-C stops it all
 test: $(READY) ## run the tests (real Postgres and Redis, no network)
 	@$(BIN)/python -m pytest -n 2 --durations=20 $(T)
 
-check: $(READY) ## formatting, lint, types, import contracts, lock freshness
+check: $(READY) ## formatting, lint, types, import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
