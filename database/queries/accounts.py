@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import delete, func, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from core.clock import now
 from database.session import Session
@@ -32,7 +32,7 @@ def mandates_on(session: Session, *, account_ids: Collection[int], as_of: date) 
     query = (
         select(Mandate)
         .where(Mandate.account_id.in_(account_ids), Mandate.effective_on <= as_of)
-        .distinct(Mandate.account_id)
+        .ext(distinct_on(Mandate.account_id))
         .order_by(Mandate.account_id, Mandate.version.desc())
     )
     return {mandate.account_id: mandate for mandate in session.scalars(query)}
