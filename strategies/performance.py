@@ -1,0 +1,197 @@
+"""What each strategy's best-ranked stocks really earned lately, after costs, beside the universe.
+
+Every 21 sessions of the last 63 the strategy's 50 best-ranked stocks are bought in equal weights at the next open,
+on the shared simulator; the universe is bought the same way. Only scores that existed on those sessions count: the
+out-of-fold ones of the models that were valid then, or else the night's own.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from database.queries.bars import read_bars
+from database.queries.corporate_actions import read_dividends
+from database.queries.index_memberships import read_memberships
+from database.queries.scores import read_out_of_fold
+from database.queries.targets import read_night_ranks
+from database.session import Session
+from quant.backtest import Prices, run_backtest
+from quant.stats import measure_performance
+
+WINDOW_SESSIONS = 63
+REBALANCE_SESSIONS = 21
+STOCKS = 50
+# Out-of-fold scores are weekly: an anchor takes the newest ones of the seven sessions up to it.
+_SCORE_AGE_SESSIONS_MAX = 7
+_VOLUME_SESSIONS = 21
+# Calendar days that surely hold the window, the scores' age and the volume average before it.
+_LOOK_BACK = timedelta(days=150)
+
+
+@dataclass(frozen=True)
+class Realised:
+    """Total returns over the last `sessions`, net of costs; `excess_return` is what the universe did not earn."""
+
+    sessions: int
+    total_return: float
+    universe_return: float
+    excess_return: float
+    annual_volatility: float
+    drawdown_max: float
+    turnover: float
+    costs_usd: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON, rounded to what a person may compare."""
+        return {name: round(value, 6) for name, value in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class Window:
+    """Sessions up to the night, their prices (sessions x assets) and who belonged to the universe."""
+
+    sessions: tuple[date, ...]
+    instrument_ids: npt.NDArray[np.int32]
+    prices: Prices
+    member: npt.NDArray[np.bool_]
+
+
+def realised_performance(session: Session, *, as_of: date, strategies: Sequence[str]) -> dict[str, Realised]:
+    """By strategy, what its best-ranked stocks earned up to `as_of`; a strategy without scores has no entry."""
+    window = _read_window(as_of)
+    if len(window.sessions) <= REBALANCE_SESSIONS:
+        return {}
+    first_on = window.sessions[max(0, len(window.sessions) - 1 - WINDOW_SESSIONS - _SCORE_AGE_SESSIONS_MAX)]
+    ranks = _read_ranks(session, first_on=first_on, as_of=as_of, strategies=strategies)
+    return {
+        strategy: realised
+        for strategy, rows in sorted(ranks.items())
+        if (realised := measure(window, rows)) is not None
+    }
+
+
+def measure(window: Window, ranks: Mapping[date, Sequence[int]]) -> Realised | None:
+    """`ranks`: scored session -> instruments, best first. None without scores a rebalance ago or earlier."""
+    last = len(window.sessions) - 1
+    decided = _decisions(window, ranks)
+    if not len(decided):
+        return None
+    own = np.zeros((len(decided), len(window.instrument_ids)))
+    everyone = np.zeros_like(own)
+    for row, place in enumerate(decided):
+        best = np.array(ranks[window.sessions[place]][:STOCKS])
+        picked = np.isin(window.instrument_ids, best) & (window.prices.close[place] > 0)
+        own[row] = picked / max(picked.sum(), 1)
+        everyone[row] = window.member[place] / max(window.member[place].sum(), 1)
+    mine = run_backtest(window.prices, decided=decided, weights=own)
+    universe = run_backtest(window.prices, decided=decided, weights=everyone)
+    start = int(decided[0])
+    path = measure_performance(mine.values_usd[start:])
+    theirs = measure_performance(universe.values_usd[start:])
+    return Realised(
+        sessions=last - start,
+        total_return=path.total_return,
+        universe_return=theirs.total_return,
+        excess_return=path.total_return - theirs.total_return,
+        annual_volatility=path.annual_volatility,
+        drawdown_max=path.drawdown_max,
+        turnover=float(mine.turnover.sum()),
+        costs_usd=float(mine.costs_usd.sum()),
+    )
+
+
+def _decisions(window: Window, ranks: Mapping[date, Sequence[int]]) -> npt.NDArray[np.int64]:
+    """Places of the scored sessions nearest to the anchors 63, 42 and 21 sessions ago, not after them."""
+    last = len(window.sessions) - 1
+    found: set[int] = set()
+    for back in range(WINDOW_SESSIONS, 0, -REBALANCE_SESSIONS):
+        anchor = last - back
+        scored = (place for place in range(anchor, anchor - _SCORE_AGE_SESSIONS_MAX, -1) if place >= 0)
+        nearest = next((place for place in scored if window.sessions[place] in ranks), None)
+        if nearest is not None:
+            found.add(nearest)
+    return np.array(sorted(found), dtype=np.int64)
+
+
+def _read_ranks(
+    session: Session, *, first_on: date, as_of: date, strategies: Sequence[str]
+) -> dict[str, dict[date, Sequence[int]]]:
+    """Strategy -> scored session -> instruments, best first."""
+    out_of_fold = read_out_of_fold(as_of=as_of, strategies=strategies, first_on=first_on).sort(
+        "strategy", "session_on", pl.col("score"), "instrument_id", descending=[False, False, True, False]
+    )
+    ranks: dict[str, dict[date, Sequence[int]]] = {}
+    for strategy, session_on, ids in (
+        out_of_fold.group_by("strategy", "session_on", maintain_order=True).agg(pl.col("instrument_id").head(STOCKS))
+    ).iter_rows():
+        ranks.setdefault(strategy, {})[session_on] = ids
+    for strategy, session_on, ids in read_night_ranks(session, first_on=first_on, last_on=as_of, rank_max=STOCKS):
+        ranks.setdefault(strategy, {}).setdefault(session_on, ids)
+    return ranks
+
+
+def _read_window(as_of: date) -> Window:
+    first_on = as_of - _LOOK_BACK
+    bars = read_bars(as_of=as_of, first_on=first_on, columns=("open", "close", "volume"))
+    days, row = np.unique(bars["session_on"].to_numpy().astype("datetime64[D]"), return_inverse=True)
+    ids, column = np.unique(bars["instrument_id"].to_numpy(), return_inverse=True)
+    shape = (len(days), len(ids))
+
+    def lay_out(name: str) -> npt.NDArray[np.float64]:
+        values = np.full(shape, np.nan)
+        values[row, column] = bars[name].to_numpy()
+        return values
+
+    close = lay_out("close")
+    return Window(
+        sessions=tuple(days.tolist()),
+        instrument_ids=ids.astype(np.int32),
+        prices=Prices(
+            open=lay_out("open"),
+            close=close,
+            volume=_average_volume(lay_out("volume")),
+            dividend=_lay_out_dividends(days, ids, as_of),
+        ),
+        member=_lay_out_members(days, ids, as_of) & (close > 0),
+    )
+
+
+def _average_volume(volume: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Mean of the last 21 sessions; a session without a bar counts as none traded."""
+    total = np.cumsum(np.nan_to_num(volume), axis=0)
+    total[_VOLUME_SESSIONS:] = total[_VOLUME_SESSIONS:] - total[:-_VOLUME_SESSIONS]
+    counted = np.minimum(np.arange(1, len(volume) + 1), _VOLUME_SESSIONS)
+    return total / counted[:, None]
+
+
+def _lay_out_dividends(
+    days: npt.NDArray[np.datetime64], ids: npt.NDArray[np.int32], as_of: date
+) -> npt.NDArray[np.float64]:
+    amounts = np.zeros((len(days), len(ids)))
+    if not len(days):
+        return amounts
+    paid = read_dividends(as_of=as_of).filter(pl.col("ex_on") >= days[0].item())
+    row = np.searchsorted(days, paid["ex_on"].to_numpy().astype("datetime64[D]"))
+    column = np.searchsorted(ids, paid["instrument_id"].to_numpy())
+    known = (row < len(days)) & (column < len(ids))
+    known[known] = ids[column[known]] == paid["instrument_id"].to_numpy()[known]
+    np.add.at(amounts, (row[known], column[known]), paid["amount_usd"].to_numpy()[known])
+    return amounts
+
+
+def _lay_out_members(
+    days: npt.NDArray[np.datetime64], ids: npt.NDArray[np.int32], as_of: date
+) -> npt.NDArray[np.bool_]:
+    member = np.zeros((len(days), len(ids)), dtype=bool)
+    place = {int(instrument_id): column for column, instrument_id in enumerate(ids)}
+    for instrument_id, start_on, end_on in read_memberships(as_of=as_of).iter_rows():
+        if instrument_id in place:
+            first = np.searchsorted(days, np.datetime64(start_on))
+            last = len(days) if end_on is None else np.searchsorted(days, np.datetime64(end_on))
+            member[first:last, place[instrument_id]] = True
+    return member
