@@ -12,7 +12,7 @@ import numpy.typing as npt
 from numba import njit
 
 from quant.costs import STANDARD_COSTS, CostModel
-from quant.simulator import cost_terms, market_value, settle, target_orders
+from quant.simulator import CENTS_A_DOLLAR, TICKS_A_DOLLAR, cost_terms, market_value, settle, target_orders
 from rl_trading.reward import ADAPTATION, DAILY_VARIANCE_START, differential_sharpe
 from rl_trading.weights import STANDARD_LIMITS, Limits, weigh_actions
 from rl_trading.windows import WINDOW_SESSIONS_MAX, Recording, Tape
@@ -20,7 +20,7 @@ from rl_trading.windows import WINDOW_SESSIONS_MAX, Recording, Tape
 Floats = npt.NDArray[np.float64]
 Floats32 = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
-_CENTS = 100.0
+_CENTS = float(CENTS_A_DOLLAR)
 
 
 class State(NamedTuple):
@@ -49,13 +49,13 @@ class Outcome(NamedTuple):
 @njit(cache=True)
 def _tally(executed: Ints, ticks: Ints, prices: Floats, commission: Ints) -> tuple[int, int]:
     """Cents traded at the open, and cents lost to spread, impact and commission."""
-    traded, lost = 0.0, 0.0
+    traded, lost = 0, 0
     for k in range(executed.shape[1]):
         if executed[0, k] != 0:
-            quantity = abs(executed[0, k])
-            traded += quantity * prices[0, k] * _CENTS
-            lost += quantity * abs(ticks[0, k] / _CENTS - prices[0, k] * _CENTS) + commission[0, k]
-    return int(np.rint(traded)), int(np.rint(lost))
+            quantity, paid = abs(executed[0, k]), ticks[0, k] / TICKS_A_DOLLAR
+            traded += int(np.rint(quantity * prices[0, k] * _CENTS))
+            lost += int(np.rint(quantity * abs(paid - prices[0, k]) * _CENTS)) + commission[0, k]
+    return traded, lost
 
 
 @njit(cache=True)
@@ -193,7 +193,7 @@ class Portfolios:
     def __init__(self, recording: Recording, count: int, rules: Rules = STANDARD_RULES) -> None:
         self.recording = recording
         self.rules = rules
-        self.stocks = recording.tape.mask.shape[1]
+        self.stocks: int = recording.tape.mask.shape[1]
         self.state = State(
             row=np.zeros(count, dtype=np.int64),
             cash=np.zeros(count, dtype=np.int64),
@@ -218,13 +218,14 @@ class Portfolios:
     @property
     def observation_size(self) -> int:
         """Length of one portfolio's observation."""
-        return self.recording.tape.static.shape[1] + self.stocks + 2
+        static: int = self.recording.tape.static.shape[1]
+        return static + self.stocks + 2
 
     def start(self, which: Ints, rows: Ints) -> None:
         """Put portfolios `which` at `rows` with nothing but the initial cash."""
         state = self.state
         state.row[which] = rows
-        state.cash[which] = self.rules.initial_cash_usd * int(_CENTS)
+        state.cash[which] = self.rules.initial_cash_usd * CENTS_A_DOLLAR
         state.value[which] = state.cash[which]
         state.shares[which] = 0
         state.leavers[which] = 0
@@ -253,7 +254,7 @@ class Portfolios:
             self.outcome,
             weights,
             rules.limits.cash_weight_min,
-            rules.trade_usd_min * int(_CENTS),
+            rules.trade_usd_min * CENTS_A_DOLLAR,
             ADAPTATION,
             self._costs,
         )

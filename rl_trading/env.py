@@ -1,7 +1,7 @@
 """The allocation game for learners: many portfolios at once (`AllocationVecEnv`) or one (`AllocationEnv`)."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
@@ -124,13 +124,19 @@ class AllocationVecEnv(VecEnv):
         setattr(self, attr_name, value)
 
     def env_method(
-        self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
+        self,
+        method_name: str,
+        *method_args: Any,  # noqa: ARG002 the base class fixes the form
+        indices: VecEnvIndices = None,  # noqa: ARG002
+        **method_kwargs: Any,  # noqa: ARG002
     ) -> list[Any]:
         """Refused: there are no environments inside, only arrays."""
         raise InputError(f"{method_name}: the portfolios are rows of arrays and have no methods of their own")
 
     def env_is_wrapped(
-        self, wrapper_class: type[gymnasium.Wrapper[Any, Any, Any, Any]], indices: VecEnvIndices = None
+        self,
+        wrapper_class: type[gymnasium.Wrapper[Any, Any, Any, Any]],  # noqa: ARG002 the base class fixes the form
+        indices: VecEnvIndices = None,
     ) -> list[bool]:
         """Never: episode statistics are reported here already."""
         return [False for _ in self._get_indices(indices)]
@@ -149,7 +155,9 @@ class AllocationEnv(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[np.float3
         self, recording: Recording, *, episode_steps: int = EPISODE_STEPS, rules: Rules = STANDARD_RULES
     ) -> None:
         self.portfolios = Portfolios(recording, 1, rules)
-        self.observation_space, self.action_space = _spaces(self.portfolios)
+        observation, action = _spaces(self.portfolios)
+        self.observation_space = cast("gymnasium.Space[npt.NDArray[np.float32]]", observation)
+        self.action_space = cast("gymnasium.Space[npt.NDArray[np.float32]]", action)
         self._starts = _Starts(recording, episode_steps)
         self._end = 0
 

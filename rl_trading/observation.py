@@ -7,11 +7,42 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import InputError
+from database.tables.regimes import LABELS
 
 Floats32 = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
+# Two columns of the screener's, then columns of the feature store; the same order in training and at night.
+SCORE_COLUMNS = ("score", "score_place")
+STOCK_FEATURES = (
+    "momentum_21",
+    "momentum_252_21",
+    "reversal_5",
+    "volatility_21",
+    "volatility_252",
+    "idiosyncratic_volatility_63",
+    "beta_252",
+    "correlation_252",
+    "drawdown_252",
+    "ma_distance_200",
+    "sector_rank_momentum_252",
+    "dividend_yield_252",
+)
+STOCK_COLUMNS = SCORE_COLUMNS + STOCK_FEATURES
+# Columns of the feature store that are the same for all stocks of a day, then the regime's probabilities.
+MARKET_FEATURES = (
+    "vix_level",
+    "vix_change_21",
+    "yield_slope_10y_3m",
+    "breadth_200",
+    "market_momentum_21",
+    "market_momentum_252",
+    "market_volatility_21",
+    "market_drawdown_252",
+    "dispersion_21",
+)
+CONTEXT_COLUMNS = MARKET_FEATURES + LABELS
 CLIP = 5.0
 _SCALE_MIN = 1e-8
 

@@ -4,7 +4,6 @@ Schulman et al. (2017), "Proximal Policy Optimization Algorithms", as stable_bas
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from stable_baselines3 import PPO
@@ -14,24 +13,8 @@ from rl_trading.dynamics import STANDARD_RULES, Rules
 from rl_trading.env import AllocationVecEnv
 from rl_trading.observation import Layout
 from rl_trading.policy import AllocationPolicy, StockEncoder
+from rl_trading.settings import Training
 from rl_trading.windows import Recording
-
-
-@dataclass(frozen=True)
-class Training:
-    """How long and how one seed learns. Many environments and large batches: on a CPU the optimiser is the wall."""
-
-    steps: int = 60_000
-    environments: int = 64
-    rollout: int = 32
-    batch: int = 512
-    epochs: int = 4
-    learning_rate: float = 3e-3
-    discount: float = 0.6
-    advantage_decay: float = 0.9
-    clip: float = 0.2
-    entropy: float = 0.0
-    device: str = "cpu"
 
 
 def learn(
@@ -59,7 +42,6 @@ def learn(
         gamma=training.discount,
         gae_lambda=training.advantage_decay,
         clip_range=training.clip,
-        ent_coef=training.entropy,
         policy_kwargs={"layout": layout},
         seed=seed,
         device=training.device,

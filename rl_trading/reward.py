@@ -16,12 +16,12 @@ def differential_sharpe(gain: float, mean: float, square: float, adaptation: flo
 
     J. Moody and M. Saffell (2001), "Learning to Trade via Direct Reinforcement", IEEE Transactions on Neural
     Networks 12(4), equations 11-14: with A and B the exponential moving averages (rate eta = `adaptation`) of the
-    return and of its square,
+    return R and of its square,
 
-        D_t = (B_{t-1} dA_t - A_{t-1} dB_t / 2) / (B_{t-1} - A_{t-1}^2)^{3/2},  dA_t = R_t - A_{t-1},  dB_t = R_t^2 - B_{t-1}
+        D_t = (B_{t-1} dA_t - A_{t-1} dB_t / 2) / (B_{t-1} - A_{t-1}^2)^{3/2}
 
-    and A_t = A_{t-1} + eta dA_t, B_t = B_{t-1} + eta dB_t. D_t is the derivative of the moving Sharpe ratio with
-    respect to eta, so rewards add up over the days of a step.
+    with dA_t = R_t - A_{t-1}, dB_t = R_t^2 - B_{t-1}, A_t = A_{t-1} + eta dA_t and B_t = B_{t-1} + eta dB_t. D_t is
+    the derivative of the moving Sharpe ratio with respect to eta, so rewards add up over the days of a step.
     """
     delta_mean = gain - mean
     delta_square = gain * gain - square

@@ -8,6 +8,7 @@ observation's static part and the prices of the window that follows it.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -88,6 +89,18 @@ class Decisions:
     stocks: Floats32
     context: Floats32
 
+    def between(self, market: Market, first_on: date, last_on: date) -> "Decisions":
+        """The decisions taken on days in [first_on, last_on]."""
+        days = market.sessions[self.session_index]
+        kept = (days >= np.datetime64(first_on)) & (days <= np.datetime64(last_on))
+        return Decisions(
+            strategy=self.strategy,
+            session_index=self.session_index[kept],
+            slots=self.slots[kept],
+            stocks=self.stocks[kept],
+            context=self.context[kept],
+        )
+
 
 class Tape(NamedTuple):
     """The arrays a step reads, r rows: observation, prices at the decision and in the window that follows.
@@ -122,18 +135,24 @@ class Segment:
 
 @dataclass(frozen=True)
 class Recording:
-    """A tape with its segments and what is needed to read it: the decisions' sessions and the instruments' ids."""
+    """A tape with its segments: all that an environment needs."""
 
     tape: Tape
     segments: tuple[Segment, ...]
-    sessions: npt.NDArray[np.datetime64]  # (r) decision days
-    ends: npt.NDArray[np.datetime64]  # (r) last day of each window
-    instrument_ids: Ints  # (r, n), 0 = empty slot
 
-    @property
-    def strategies(self) -> tuple[str, ...]:
-        """Strategies on the tape, in order of first appearance."""
-        return tuple(dict.fromkeys(segment.strategy for segment in self.segments))
+    def save(self, path: Path) -> None:
+        """Write to a plain NumPy archive, without pickles."""
+        rows = [(s.first, s.last) for s in self.segments]
+        names = [s.strategy for s in self.segments]
+        np.savez(path, segment_rows=np.array(rows), segment_names=np.array(names), **self.tape._asdict())
+
+    @classmethod
+    def load(cls, path: Path) -> "Recording":
+        """Read what `save` wrote."""
+        with np.load(path, allow_pickle=False) as stored:
+            tape = Tape(**{name: stored[name] for name in Tape._fields})
+            spans = zip(stored["segment_names"].tolist(), stored["segment_rows"].tolist(), strict=True)
+        return cls(tape, tuple(Segment(name, first, last) for name, (first, last) in spans))
 
 
 def tradable(market: Market, decisions: Decisions) -> Flags:
@@ -152,15 +171,7 @@ def record(market: Market, decisions: Sequence[Decisions], scales: Scales) -> Re
     average = _average_volume(market.volume)
     parts = [_strategy_tape(market, filled, average, d, scales) for d in decisions]
     tape = Tape(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
-    index = np.concatenate([d.session_index for d in decisions])
-    slots = np.concatenate([d.slots for d in decisions])
-    return Recording(
-        tape=tape,
-        segments=tuple(_segments(decisions, tape.days)),
-        sessions=market.sessions[index],
-        ends=market.sessions[index + tape.days],
-        instrument_ids=np.where(slots >= 0, market.instrument_ids[slots], 0),
-    )
+    return Recording(tape=tape, segments=tuple(_segments(decisions, tape.days)))
 
 
 def _segments(decisions: Sequence[Decisions], days: Ints) -> list[Segment]:
@@ -214,7 +225,7 @@ def _control(fill: Floats, marks: Floats, days: Ints) -> Floats:
     growth = marks / fill[:, None, :]
     levels = np.where(np.isfinite(growth).any(axis=2), np.nanmean(np.nan_to_num(growth, nan=1.0), axis=2), 1.0)
     gains = levels / np.hstack([np.ones((len(levels), 1)), levels[:, :-1]]) - 1.0
-    return reward_path(gains, days)
+    return np.asarray(reward_path(gains, days))
 
 
 def _next_slots(slots: Ints, mask: Flags, days: Ints) -> Ints:
