@@ -9,9 +9,12 @@ import numpy.typing as npt
 from features.arrays import Days, Flags, Floats, Floats32, Integers
 from features.feature import CrossSectionFeature, Feature, MarketFeature, StockFeature
 from features.history import CrossSections
+from features.kernel import kernel
 from features.panel import Panel
 
 _BLOCK_ROWS = 16_384
+_STOCKS_AT_ONCE = 16
+Values = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +25,7 @@ class Matrix:
     """
 
     names: tuple[str, ...]
-    values: npt.NDArray[np.float32]
+    values: Values
     day: Days
     instrument_id: Integers
     sector: Integers
@@ -38,19 +41,16 @@ def compute_matrix(panel: Panel, features: Mapping[str, Feature], *, first_day: 
     """
     first_session = 0 if first_day is None else int(np.searchsorted(panel.days, first_day))
     kept = np.flatnonzero(panel.session >= first_session)
-    order = np.argsort(panel.session[kept], kind="stable")
-    rows = kept[order]
+    rows = kept[np.argsort(panel.session[kept], kind="stable")]
     day = panel.session[rows] - first_session
     values = np.empty((len(features), len(rows)), dtype=np.float32)
     stock_number = np.searchsorted(panel.bounds, rows, side="right") - 1
     sector, member = panel.sector[stock_number], panel.member[rows]
     with np.errstate(all="ignore"):
-        _compute_stock_features(panel, features, values, first_session)
+        _compute_stock_features(panel, features, values, first_session, rows)
         market = panel.market()
         for place, feature in enumerate(features.values()):
-            if isinstance(feature, StockFeature):
-                values[place] = _finite(values[place])[order]
-            elif isinstance(feature, MarketFeature):
+            if isinstance(feature, MarketFeature):
                 values[place] = _finite(feature.compute(market).astype(np.float32))[panel.session[rows]]
         for block in _whole_days(day):
             finished = {name: values[place, block] for place, name in enumerate(features)}
@@ -70,20 +70,38 @@ def compute_matrix(panel: Panel, features: Mapping[str, Feature], *, first_day: 
 
 
 def _compute_stock_features(
-    panel: Panel, features: Mapping[str, Feature], values: npt.NDArray[np.float32], first_session: int
+    panel: Panel, features: Mapping[str, Feature], values: Values, first_session: int, rows: Integers
 ) -> None:
-    """Fill the rows of the stock features, stock after stock; a stock's kept sessions are its last ones."""
+    """Fill in the stock features, stock after stock; column i of `values` belongs to row rows[i] of the panel.
+
+    A few stocks at a time are computed side by side and then laid out together, as neighbours of the same day lie
+    beside each other in `values`.
+    """
     wanted = [(place, f.compute) for place, f in enumerate(features.values()) if isinstance(f, StockFeature)]
-    column = 0
-    for number, stock in enumerate(panel.stocks()):
-        session = panel.session[panel.bounds[number] : panel.bounds[number + 1]]
-        skipped = int(np.searchsorted(session, first_session))
-        if skipped == len(session):
-            continue
-        following = column + len(session) - skipped
-        for place, compute in wanted:
-            values[place, column:following] = compute(stock)[skipped:]
-        column = following
+    places = np.array([place for place, _ in wanted], dtype=np.int64)
+    column_of = np.empty(len(panel.session), dtype=np.int64)
+    column_of[rows] = np.arange(len(rows))
+    stocks = panel.stocks()
+    for first in range(0, len(panel.bounds) - 1, _STOCKS_AT_ONCE):
+        bounds = panel.bounds[first : first + _STOCKS_AT_ONCE + 1]
+        block = np.empty((len(wanted), bounds[-1] - bounds[0]), dtype=np.float32)
+        for start, stop, stock in zip(bounds[:-1], bounds[1:], stocks, strict=False):
+            for line, (_, compute) in enumerate(wanted):
+                block[line, start - bounds[0] : stop - bounds[0]] = compute(stock)
+        kept = np.flatnonzero(panel.session[bounds[0] : bounds[-1]] >= first_session)
+        columns = column_of[kept + bounds[0]]
+        order = np.argsort(columns)
+        _lay_out(block, kept[order], columns[order], values, places)
+
+
+@kernel
+def _lay_out(block: Values, sources: Integers, targets: Integers, values: Values, places: Integers) -> None:
+    """values[place of the line, target] = block[line, source]; what is not finite is unknown."""
+    for line in range(len(places)):
+        place = places[line]
+        for i in range(len(sources)):
+            value = block[line, sources[i]]
+            values[place, targets[i]] = value if np.isfinite(value) else np.float32(np.nan)
 
 
 def _whole_days(day: Integers) -> Iterator[slice]:
@@ -97,5 +115,5 @@ def _whole_days(day: Integers) -> Iterator[slice]:
 
 def _finite(values: Floats32) -> Floats32:
     """What is not finite is unknown."""
-    values[~np.isfinite(values)] = np.nan
+    np.copyto(values, np.nan, where=~np.isfinite(values))
     return values

@@ -87,7 +87,8 @@ def smoothed(values: Floats, weight: float, seed: int) -> Floats:
 
 def lagged(values: Floats, sessions: int) -> Floats:
     """The value `sessions` rows earlier; NaN where there is none."""
-    out = np.full(len(values), np.nan)
+    out = np.empty(len(values))
+    out[:sessions] = np.nan
     out[sessions:] = values[: max(len(values) - sessions, 0)]
     return out
 

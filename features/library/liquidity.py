@@ -3,7 +3,7 @@
 import numpy as np
 
 from features.arrays import Floats
-from features.facts import SHARES
+from features.facts import FACT_LAG_DAYS, SHARES
 from features.feature import StockFeature
 from features.history import StockHistory
 from features.windows import rolling_sum
@@ -50,6 +50,7 @@ FEATURES = (
         group="liquidity",
         inputs=("volume", SHARES),
         look_back=20,
+        lag_days=FACT_LAG_DAYS,
         unit="fraction",
         description="share of the company traded in a session, average of 21",
         compute=lambda stock: stock.means("volume", 21) / stock.fact(SHARES),
