@@ -4,9 +4,9 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 
-from core.money import ZERO, money
+from core.money import CENT, ZERO, money
 from database.queries import accounts as account_queries
 from database.queries import fills as fill_queries
 from database.queries import households
@@ -38,7 +38,7 @@ class ClientReport:
 
     `*_before` are the account at the session's close, `*_after` once the night's orders were filled: cash, and value
     with bought shares at the market's price of their fill and all others at the session's close.
-    `cash_floor_usd` is the mandate's least cash on the value after. Refused recommendations count once in `refused`,
+    `cash_floor_usd` is the mandate's least cash, on the value before. Refused recommendations count once in `refused`,
     however many rules refused them.
     """
 
@@ -102,7 +102,7 @@ def report_accounts(session: Session, *, book: str, as_of: date) -> list[ClientR
                 value_before_usd=value_before,
                 cash_after_usd=valuations[key].cash_usd + done.cash_usd,
                 value_after_usd=value_before + done.value_usd,
-                cash_floor_usd=money(mandates[key].cash_weight_min * (value_before + done.value_usd)),
+                cash_floor_usd=(mandates[key].cash_weight_min * value_before).quantize(CENT, ROUND_FLOOR),
                 positions=len(held[key]),
                 proposed=proposed[key],
                 refused=len({refusal.recommendation_id for refusal in refusals[key]}),

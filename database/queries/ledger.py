@@ -29,7 +29,8 @@ def insert_entries(session: Session, *, entries: Sequence[Mapping[str, Any]]) ->
 def insert_lines(session: Session, *, lines: Sequence[Mapping[str, Any]]) -> None:
     """Add lines; at the end of the transaction the database checks that each entry sums to zero."""
     if lines:
-        session.execute(plain_insert(JournalLine), list(lines))
+        # With nulls written out all lines have the same columns and go in one statement.
+        session.execute(plain_insert(JournalLine).execution_options(render_nulls=True), list(lines))
 
 
 def booked_keys(session: Session, *, account_id: int, source_keys: Collection[str]) -> set[str]:

@@ -278,7 +278,7 @@ def set_filled(session: Session, *, pairs: Iterable[tuple[int, Decimal]]) -> Non
 def insert_events(session: Session, *, events: Sequence[Mapping[str, Any]]) -> None:
     """Add to the orders' timelines."""
     if events:
-        session.execute(plain_insert(OrderEvent), list(events))
+        session.execute(plain_insert(OrderEvent).execution_options(render_nulls=True), list(events))
 
 
 def cash_floors(session: Session, *, order_ids: Collection[int]) -> dict[int, Decimal]:

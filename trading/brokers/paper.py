@@ -10,10 +10,10 @@ exchange's next session is not known yet it stays accepted.
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_FLOOR, Decimal
 
 from core.clock import NEW_YORK
-from core.money import CENT, ZERO, money
+from core.money import CENT, ZERO, money, price
 from database.queries import fills as fill_queries
 from database.queries import ledger as ledger_queries
 from database.queries import orders as order_queries
@@ -103,7 +103,10 @@ class _Exchange:
         self.floors = order_queries.cash_floors(session, order_ids=[order.order_id for order in orders])
         self.instruments = {order.instrument_id for order in orders}.union(*(p.keys() for p in held.values()))
         self.opens = quotes.opens_between(
-            session, instrument_ids=self.instruments, after_on=first_on, until_on=until_on
+            session,
+            instrument_ids={order.instrument_id for order in orders},
+            after_on=first_on,
+            until_on=until_on,
         )
         self._quotes: dict[date, dict[int, quotes.Quote]] = {}
 
@@ -165,18 +168,18 @@ class _Exchange:
         return found
 
     def _floor_usd(self, account_id: int, basket: Sequence[OrderRow], session_on: date) -> Decimal:
-        """The mandate's cash floor on the account's value at this open."""
+        """The mandate's cash floor, on the account's value at the last closes before this open."""
         fraction = max((self.floors.get(order.order_id, ZERO) for order in basket), default=ZERO)
-        if fraction == 0:
-            return ZERO
         before = self.quotes_before(session_on)
-        value = self.cash[account_id]
-        for key, quantity in self.shares.get(account_id, {}).items():
-            if (key, session_on) in self.opens:
-                value += money(quantity * Decimal(str(self.opens[key, session_on].open)))
-            elif key in before:
-                value += money(quantity * Decimal(str(before[key].close)))
-        return (value * fraction).quantize(CENT, ROUND_CEILING)
+        value = self.cash[account_id] + sum(
+            (
+                money(quantity * price(before[key].close))
+                for key, quantity in self.shares.get(account_id, {}).items()
+                if key in before
+            ),
+            ZERO,
+        )
+        return (value * fraction).quantize(CENT, ROUND_FLOOR)
 
 
 def _is_waiting(order: OrderRow) -> bool:
