@@ -42,7 +42,7 @@ class Manifest:
     emphasis: dict[str, float]
     rounds: int
     best_round: int
-    validation_loss: float
+    validation_auc: float
     train_rows: int
     validation_rows: int
     input_hash: str

@@ -66,15 +66,11 @@ class Extension:
 
 
 def recipes_named(strategies: Collection[str] | None) -> list[Recipe]:
-    """The recipes of these strategies, all when None; the short names (`growth`) are known too."""
-    if strategies is None:
-        return list(RECIPES.values())
-    by_name = RECIPES | {name.removesuffix(f"_{r.cap_band.name}"): r for name, r in RECIPES.items()}
-    for name in strategies:
-        if name not in by_name:
+    """The recipes of these strategies, all when None. UnknownName for any other name."""
+    for name in strategies or ():
+        if name not in RECIPES:
             raise UnknownName("strategy", name, list(RECIPES))
-    wanted = {by_name[name].strategy for name in strategies}
-    return [recipe for recipe in RECIPES.values() if recipe.strategy in wanted]
+    return [recipe for name, recipe in RECIPES.items() if strategies is None or name in strategies]
 
 
 def fold_years(snapshots: Mapping[int, Snapshot], years: Collection[int] | None) -> list[int]:

@@ -56,7 +56,7 @@ class Parameters:
         """The parameters by the names that XGBoost gives them; rounds, patience and threads are the trainer's."""
         return {
             "objective": "binary:logistic",
-            "eval_metric": "logloss",
+            "eval_metric": "auc",
             "tree_method": "hist",
             "learning_rate": self.learning_rate,
             "max_depth": self.depth_max,

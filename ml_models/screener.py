@@ -17,12 +17,12 @@ ROUNDS_MIN = 20
 
 @dataclass(frozen=True)
 class Grown:
-    """A trained booster and how its growth went; losses are log losses, a guess without knowledge scores ln 2."""
+    """A trained booster and how its growth went."""
 
     booster: xgboost.Booster
     rounds: int
     best_round: int
-    validation_loss: float
+    validation_auc: float
     train_rows: int
     validation_rows: int
 
@@ -41,11 +41,13 @@ def grow(
     parameters: Parameters,
     threads: int = 1,
 ) -> Grown:
-    """Train on rows with known labels; stop once the validation loss has not fallen for `patience_rounds`.
+    """Train on rows with known labels; stop once the validation AUC has not risen for `patience_rounds`.
 
-    The trees after the best round are cut off, but at least ROUNDS_MIN stay: where validation finds nothing to learn
-    a stump's few distinct scores would still have to rank a hundred stocks. Same rows, parameters and one thread:
-    same bits. DataMissing where a window has no rows or only one class.
+    AUC judges what the scores are for, the order of the stocks: a log loss would rather follow the share of winners,
+    which inside a filtered universe differs from year to year. The trees after the best round are cut off, but at
+    least ROUNDS_MIN stay: where validation finds nothing to learn a stump's few distinct scores would still have to
+    rank a hundred stocks. Same rows, parameters and one thread: same bits. DataMissing where a window has no rows or
+    only one class.
     """
     for name, rows in (("training", train), ("validation", validation)):
         if len(np.unique(rows.labels)) < 2:
@@ -81,7 +83,7 @@ def grow(
         booster=booster[:rounds],
         rounds=rounds,
         best_round=booster.best_iteration + 1,
-        validation_loss=float(booster.best_score),
+        validation_auc=float(booster.best_score),
         train_rows=len(train),
         validation_rows=len(validation),
     )

@@ -1,6 +1,6 @@
 """What doors and upper rooms ask of the screeners: plan, train, store, score a night, judge."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date
 
@@ -123,6 +123,6 @@ def score_night(session: Session, *, as_of: date) -> list[ScoreBatch]:
     ]
 
 
-def judge_screeners(*, as_of: date, strategies: Sequence[str] | None = None) -> list[Judgement]:
+def judge_screeners(*, as_of: date, strategies: Collection[str] | None = None) -> list[Judgement]:
     """AUC, rank IC and decile spread of the stored out-of-fold scores: over all years, by year and by regime."""
     return judge(recipes_named(strategies), as_of=as_of)

@@ -144,7 +144,7 @@ def train_fold(plan: FoldPlan, rows: Dataset, features: Sequence[Feature], *, th
         emphasis={str(group): weight for group, weight in recipe.emphasis.items()},
         rounds=grown.rounds,
         best_round=grown.best_round,
-        validation_loss=grown.validation_loss,
+        validation_auc=grown.validation_auc,
         train_rows=grown.train_rows,
         validation_rows=grown.validation_rows,
         input_hash=plan.input_hash,
@@ -157,7 +157,7 @@ def train_fold(plan: FoldPlan, rows: Dataset, features: Sequence[Feature], *, th
     out_of_fold, metrics = judge_year(
         recipe, grown.booster, rows, plan.year, every_sessions=plan.parameters.every_sessions
     )
-    metrics |= {"validation_loss": grown.validation_loss, "rounds": grown.rounds}
+    metrics |= {"validation_auc": grown.validation_auc, "rounds": grown.rounds}
     return TrainedFold(plan, fold, grown.booster, manifest, out_of_fold, metrics)
 
 

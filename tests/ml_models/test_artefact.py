@@ -41,7 +41,7 @@ def manifest(booster: xgboost.Booster) -> Manifest:
         emphasis={},
         rounds=3,
         best_round=3,
-        validation_loss=0.69,
+        validation_auc=0.69,
         train_rows=200,
         validation_rows=100,
         input_hash="0" * 64,

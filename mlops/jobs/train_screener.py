@@ -1,0 +1,95 @@
+"""Train the screener folds that are missing: one transaction a fold, so that a killed training goes on where it was."""
+
+import time
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any
+
+from core.errors import DataMissing
+from core.jobs import TrainScreener
+from core.progress import Progress, silent
+from database.queries.bars import last_session_on
+from database.queries.runs import exclusive_run
+from database.session import transaction
+from ml_models.service import (
+    Judgement,
+    StoredFold,
+    extend_screeners,
+    judge_screeners,
+    plan_training,
+    store_fold,
+    train_screeners,
+)
+from quant.service import detect_regimes
+
+_BOOK = "models"  # models belong to no account's book
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """What a training did: new folds, folds with new sessions judged, and how all screeners stand out of sample."""
+
+    folds_total: int
+    trained: tuple[StoredFold, ...]
+    extended: tuple[StoredFold, ...]
+    judgements: tuple[Judgement, ...]
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "folds_total": self.folds_total,
+            "folds_present": self.folds_total - len(self.trained),
+            "trained": [asdict(fold) for fold in self.trained],
+            "extended": [asdict(fold) for fold in self.extended],
+            "judgements": [judgement.as_dict() for judgement in self.judgements],
+            "seconds": self.seconds,
+        }
+
+
+def run_train_screener(
+    *,
+    strategies: Collection[str] | None = None,
+    years: Collection[int] | None = None,
+    full: bool = False,
+    progress: Progress = silent,
+) -> TrainingReport:
+    """Train, store and judge what is missing of these strategies and years; a second run finds nothing to do.
+
+    Judgements cover the whole stored history and are made only when something changed.
+    """
+    begun = time.monotonic()
+    with transaction() as session:
+        newest = last_session_on(session)
+    if newest is None:
+        raise DataMissing("there are no bars to train screeners from: load them with `acis data load-sample`")
+    with exclusive_run(TrainScreener.name, newest, _BOOK):
+        with transaction() as session:
+            plan = plan_training(session, strategies=strategies, years=years, full=full)
+        trained = []
+        for fold in train_screeners(plan, progress=progress):
+            with transaction() as session:
+                trained.append(store_fold(session, fold))
+        with transaction() as session:
+            extended = extend_screeners(session, plan)
+        judgements: list[Judgement] = []
+        if trained or extended:
+            progress("judge screeners", 0, 1)
+            first_on = date(min(fold.year for fold in (*trained, *extended)), 1, 1)
+            with transaction() as session:
+                detect_regimes(session, first_on=first_on, last_on=newest)
+            judgements = judge_screeners(as_of=newest, strategies=strategies)
+            progress("judge screeners", 1, 1)
+    return TrainingReport(
+        folds_total=plan.folds_total,
+        trained=tuple(trained),
+        extended=tuple(extended),
+        judgements=tuple(judgements),
+        seconds=time.monotonic() - begun,
+    )
+
+
+def perform(_: TrainScreener) -> None:
+    """The worker's way in."""
+    run_train_screener()
