@@ -11,7 +11,7 @@ import exchange_calendars
 from core.errors import InputError, NotASession
 
 EXCHANGE = "XNYS"
-FIRST_ON, LAST_ON = date(1990, 1, 2), date(2040, 12, 31)
+FIRST_ON, LAST_ON = date(1962, 1, 2), date(2040, 12, 31)
 _NEW_YORK = ZoneInfo("America/New_York")
 
 
@@ -25,7 +25,7 @@ def _calendar() -> exchange_calendars.ExchangeCalendar:
 
 @cache
 def all_sessions() -> tuple[date, ...]:
-    """Every session that the calendar knows, in order: 1990 to 2040."""
+    """Every session that the calendar knows, in order: 1962 to 2040."""
     return tuple(stamp.date() for stamp in _calendar().sessions)
 
 

@@ -70,22 +70,30 @@ def last_session_on(session: Session, *, as_of: date | None = None) -> date | No
     return session.scalar(query)
 
 
-def last_bars(session: Session, *, instrument_ids: Collection[int], before: date, sessions: int) -> pl.DataFrame:
-    """The last `sessions` bars of each instrument before a date: instrument_id, session_on and the six values."""
+def last_bars(session: Session, *, before: Mapping[str, date], sessions: int) -> pl.DataFrame:
+    """The last `sessions` bars of each symbol before its own date: symbol, session_on and the six values."""
     rows = session.execute(
         text(f"""
-            select b.instrument_id, b.session_on, {", ".join(f"b.{name}" for name in _VALUES)}
-            from unnest(cast(:ids as integer[])) as i (id)
+            select s.symbol, b.session_on, {", ".join(f"b.{name}" for name in _VALUES)}
+            from unnest(cast(:symbols as text[]), cast(:days as date[])) as s (symbol, day)
+            join instruments as i using (symbol)
             cross join lateral (
-                select * from daily_bars where instrument_id = i.id and session_on < :before
+                select * from daily_bars where instrument_id = i.instrument_id and session_on < s.day
                 order by session_on desc limit :sessions
             ) as b order by 1, 2
         """),  # noqa: S608 names are ours
-        {"ids": sorted(instrument_ids), "before": before, "sessions": sessions},
+        {"symbols": list(before), "days": list(before.values()), "sessions": sessions},
     )
-    kinds = {"int4": pl.Int32, "date": pl.Date, "float8": pl.Float64, "int8": pl.Int64}
-    return pl.DataFrame(
-        [tuple(row) for row in rows], schema={name: kinds[kind] for name, kind in BAR_TYPES.items()}, orient="row"
+    schema = {"symbol": pl.String, "session_on": pl.Date, **dict.fromkeys(_VALUES, pl.Float64), "volume": pl.Int64}
+    return pl.DataFrame([tuple(row) for row in rows], schema=schema, orient="row")
+
+
+def read_closes(instrument_ids: Collection[int]) -> pl.DataFrame:
+    """instrument_id, session_on, close, adj_close of some instruments, sorted by both. Committed rows only."""
+    ids = ", ".join(str(int(number)) for number in sorted(instrument_ids))
+    return read_frame(
+        "select instrument_id, session_on, close, adj_close from daily_bars"  # noqa: S608 whole numbers only
+        f" where instrument_id in ({ids}) order by 1, 2"
     )
 
 
@@ -184,18 +192,22 @@ def merge_bars(session: Session, bars: BarColumns, *, batch_id: int) -> Merged:
     return total
 
 
-def take_batch(session: Session, *, source: str, file_name: str, content_sha256: str) -> ImportBatch:
-    """The record of this content from this source, begun now where there is none; locked until the commit."""
-    advisory_lock(session, f"import {source} {content_sha256}")
-    found = session.scalar(
+def find_batch(session: Session, *, source: str, content_sha256: str) -> ImportBatch | None:
+    """The record of this content from this source, where it came before."""
+    return session.scalar(
         select(ImportBatch).where(ImportBatch.source == source, ImportBatch.content_sha256 == content_sha256)
     )
-    if found is not None:
-        return found
-    batch = ImportBatch(source=source, file_name=file_name, content_sha256=content_sha256, status="loading")
-    session.add(batch)
-    session.flush()
-    session.refresh(batch)
+
+
+def take_batch(session: Session, *, source: str, file_name: str, content_sha256: str) -> ImportBatch:
+    """The record of this content, begun now where there is none; no one else has it until this transaction ends."""
+    advisory_lock(session, f"import {source} {content_sha256}")
+    batch = find_batch(session, source=source, content_sha256=content_sha256)
+    if batch is None:
+        batch = ImportBatch(source=source, file_name=file_name, content_sha256=content_sha256, status="loading")
+        session.add(batch)
+        session.flush()
+        session.refresh(batch)
     return batch
 
 
@@ -211,9 +223,16 @@ def advance_batch(session: Session, batch: ImportBatch, *, read: int, merged: Me
 
 def finish_batch(session: Session, batch: ImportBatch, *, at: datetime) -> None:
     """Mark the batch as loaded."""
-    batch.status = "loaded"
-    batch.finished_at = at
+    batch.status, batch.finished_at = "loaded", at
     session.flush()
+
+
+def fail_batch(session: Session, *, source: str, content_sha256: str) -> None:
+    """Mark the batch, if it was begun, as one that could not be read to its end."""
+    batch = find_batch(session, source=source, content_sha256=content_sha256)
+    if batch is not None:
+        batch.status = "failed"
+        session.flush()
 
 
 def quarantine_rows(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -247,10 +266,12 @@ def vintages(session: Session, *, last_year: int) -> dict[str, dict[int, int]]:
     return found
 
 
-def quarantine_counts(session: Session) -> dict[str, int]:
-    """Refused rows by reason."""
-    rows = session.execute(text("select reason, count(*) from quarantined_bars group by 1 order by 1"))
-    return {row[0]: row[1] for row in rows}
+def quarantine_counts(session: Session, *, batch_id: int | None = None) -> dict[str, int]:
+    """Refused rows by reason, of all loads or of one."""
+    query = select(QuarantinedBar.reason, func.count()).group_by(QuarantinedBar.reason).order_by(QuarantinedBar.reason)
+    if batch_id is not None:
+        query = query.where(QuarantinedBar.batch_id == batch_id)
+    return {row[0]: row[1] for row in session.execute(query)}
 
 
 def bar_counts(session: Session, *, as_of: date) -> list[tuple[int, int, int, date, date]]:

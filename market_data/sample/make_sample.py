@@ -4,7 +4,7 @@ What is taken from where, and why some of it is left out, stands in README.md be
 """
 
 import sys
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ import polars as pl
 import pyarrow.parquet
 
 from core.errors import InputError
+from market_data.sample.load import REPORT_LAG
 from market_data.sample.split_basis import choose_bases, split_factor
 
 SAMPLE_DIR = Path(__file__).parent
@@ -21,7 +22,6 @@ LAST_ON = date(2020, 4, 1)
 # The hidden Markov regimes need bear markets to learn from before the bars begin.
 MACRO_FIRST_ON = date(1990, 1, 2)
 YEARS_BEFORE_MEMBERSHIP = 3
-REPORT_LAG = timedelta(days=90)
 _BASIS_SESSIONS = 10
 # The source's share counts are net income over EPS: with a rounded EPS near zero they can be anything.
 SHARES_FACTOR_MAX = 2.0
@@ -30,6 +30,10 @@ SHARES_FACTOR_MAX = 2.0
 ANOTHER_COMPANY = ("CBH", "CCU", "GEN", "IGT", "JP", "LSI", "SUN", "TSG")
 # Before these dates the bars belong to a shell or to an illiquid predecessor.
 BARS_FROM = {"BHF": date(2017, 7, 17), "INVH": date(2017, 2, 1), "VST": date(2017, 5, 11)}
+
+# Dividends of 40, 32 and 16 percent that the adjusted close allows for and that nobody paid: the price did not move.
+# (DHR's is the spin-off of Fortive, for which `close` is adjusted already.)
+FALSE_DIVIDENDS = {"DHR": date(2016, 7, 5), "ETN": date(2019, 8, 15), "FRC": date(2017, 3, 15)}
 
 SECTOR_FUNDS = ("SPY", "XLB", "XLE", "XLF", "XLI", "XLK", "XLP", "XLU", "XLV", "XLY")
 YIELDS = {"dgs3mo": "DGS3MO", "dgs2": "DGS2", "dgs10": "DGS10"}
@@ -55,15 +59,29 @@ def select_memberships(source: Path) -> pl.DataFrame:
     )
 
 
+def _without_false_dividends(bars: pl.DataFrame) -> pl.DataFrame:
+    kept = (pl.col("adj_close") / pl.col("close")).over("symbol")
+    share_kept = (kept.shift(1) / kept).over("symbol")
+    for symbol, ex_on in FALSE_DIVIDENDS.items():
+        here = pl.col("symbol") == symbol
+        false = bars.with_columns(share=share_kept).filter(here & (pl.col("session_on") == ex_on))["share"].item()
+        before = here & (pl.col("session_on") < ex_on)
+        bars = bars.with_columns(
+            adj_close=pl.when(before).then(pl.col("adj_close") / pl.lit(false, pl.Float32)).otherwise("adj_close")
+        )
+    return bars
+
+
 def read_source_bars(source: Path) -> pl.DataFrame:
     """All bars of the source but the excluded ones, in our columns, sorted by symbol and session."""
-    return (
+    bars = (
         pl.read_parquet(source / "daily_bars_sp500_2006_2020.parquet")
         .select(_symbol(), pl.col("date").alias("session_on"), "open", "high", "low", "close", "adj_close", "volume")
         .filter(~pl.col("symbol").is_in(ANOTHER_COMPANY))
         .filter(pl.col("session_on") >= pl.col("symbol").replace_strict(BARS_FROM, default=FIRST_ON))
         .sort("symbol", "session_on")
     )
+    return _without_false_dividends(bars)
 
 
 def select_bars(bars: pl.DataFrame, memberships: pl.DataFrame) -> pl.DataFrame:
@@ -158,9 +176,12 @@ def _with_shares(reports: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
     early[counted] = choose_bases(counts[counted], early[counted], late[counted])
     shares = np.where(counted, counts * early, np.nan)
     plausible = _near_median(shares) | _near_median(np.where(counted, counts, np.nan))
+    closes = [bars.filter(pl.col("session_on") <= day + REPORT_LAG)["close"].last() for day in periods]
+    shares = np.where(plausible, shares, np.nan)
     return reports.with_columns(
         pl.Series("split_factor", early, nan_to_null=True),
-        pl.Series("shares_outstanding", np.where(plausible, shares, np.nan), nan_to_null=True),
+        pl.Series("shares_outstanding", shares, nan_to_null=True).round(),
+        pl.Series("market_cap_usd", shares * np.array(closes, dtype=np.float64), nan_to_null=True).round(2),
     )
 
 
@@ -168,7 +189,8 @@ def select_fundamentals(source: Path, bars: pl.DataFrame, memberships: pl.DataFr
     """Annual facts of members with bars as reported, one row a period.
 
     `split_factor` puts them on the basis of the bars' close: share counts are to be multiplied, EPS divided by it.
-    `shares_outstanding` is the count after that, missing where the source's estimate cannot be right.
+    `shares_outstanding` is the count after that, missing where the source's estimate cannot be right, and
+    `market_cap_usd` that times the close 90 days after the period's end.
     """
     reports = (
         pl.read_parquet(source / "fundamentals_annual.parquet")
@@ -184,7 +206,7 @@ def select_fundamentals(source: Path, bars: pl.DataFrame, memberships: pl.DataFr
         for key, part in reports.partition_by("symbol", as_dict=True, maintain_order=True).items()
         if key in own_bars
     ]
-    first = ["symbol", "period_end_on", "split_factor", "shares_outstanding"]
+    first = ["symbol", "period_end_on", "split_factor", "shares_outstanding", "market_cap_usd"]
     return pl.concat(parts).select(*first, pl.exclude(first))
 
 

@@ -1,0 +1,195 @@
+"""The verbs of market data: load, import, tell what is there, who was in the index, what a date is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from core.errors import DataMissing, InputError
+from core.progress import Progress, silent
+from database.queries.bars import bar_counts, instruments_with_bars, last_session_on, quarantine_counts, vintages
+from database.queries.fundamentals import fact_counts
+from database.queries.index_memberships import coverage_by_year, members_on
+from database.queries.macro_series import series_spans
+from database.session import Session
+from market_data.calendars import require_session
+from market_data.ingest import FileImport, import_file
+from market_data.sample.load import INDEX, SAMPLE_DIR, SampleLoad, load_sample_files
+
+__all__ = [
+    "DataStatus",
+    "FileImport",
+    "SampleLoad",
+    "Universe",
+    "data_status",
+    "data_vintage",
+    "import_files",
+    "latest_session",
+    "load_sample",
+    "require_session",
+    "universe_on",
+]
+
+# Under this share of the true members the history flatters: the missing ones are mostly those that failed.
+COVERAGE_WARNED_BELOW = 0.95
+
+
+@dataclass(frozen=True)
+class Universe:
+    """Members of the index on a session that have a bar on it, sorted by instrument_id; and those that have none."""
+
+    as_of: date
+    index_name: str
+    members: int
+    instrument_ids: tuple[int, ...]
+    symbols: tuple[str, ...]
+    missing: tuple[str, ...]
+
+    @property
+    def coverage(self) -> float:
+        """Share of the true members that have bars."""
+        return len(self.instrument_ids) / self.members if self.members else 0.0
+
+
+@dataclass(frozen=True)
+class YearCoverage:
+    """One year: its bars, and the index members with bars on its last session against all true members."""
+
+    year: int
+    bars: int
+    instruments: int
+    last_on: date
+    members: int
+    members_with_bars: int
+    coverage: float | None
+
+
+@dataclass(frozen=True)
+class SeriesSpan:
+    """One market-wide series: its last value known and how many there are."""
+
+    series: str
+    title: str
+    last_on: date
+    observations: int
+
+
+@dataclass(frozen=True)
+class FactYear:
+    """Company facts that became known in one year."""
+
+    year: int
+    facts: int
+    companies: int
+    last_period_end_on: date
+
+
+@dataclass(frozen=True)
+class DataStatus:
+    """What is there as of a date."""
+
+    as_of: date
+    last_session_on: date | None
+    years: tuple[YearCoverage, ...]
+    series: tuple[SeriesSpan, ...]
+    facts: tuple[FactYear, ...]
+    quarantined_by_reason: dict[str, int]
+    warnings: tuple[str, ...]
+
+
+def load_sample(*, progress: Progress = silent, folder: Path = SAMPLE_DIR) -> SampleLoad:
+    """Load the shipped sample (or another folder of the same files), in transactions of its own.
+
+    May be cut off and called again at any time; what is there already is recognised and left alone.
+    """
+    return load_sample_files(folder, progress=progress)
+
+
+def import_files(
+    paths: Sequence[Path], *, symbol: str | None = None, source: str | None = None, progress: Progress = silent
+) -> list[FileImport]:
+    """Bring a user's files of daily bars (CSV or Parquet) in, in transactions of its own.
+
+    `symbol` names the instrument of a file without a symbol column; without it the file's name does. `source` names
+    the vendor; without it the columns tell. Bad rows go to quarantine with the reason, good ones load. The same
+    content again is recognised; rows that are as stored are not written. Raises InputError for a file that cannot be
+    read, before any of its rows is written where its columns or type are at fault.
+    """
+    if not paths:
+        raise InputError("no file given: name at least one CSV or Parquet file")
+    if symbol is not None and len(paths) > 1:
+        raise InputError(f"symbol {symbol!r} is for one file, {len(paths)} were given: import them one at a time")
+    return [import_file(path, symbol=symbol, source=source, progress=progress) for path in paths]
+
+
+def universe_on(session: Session, *, as_of: date, index_name: str = INDEX) -> Universe:
+    """Who can be traded on a session: index members with a bar on that day.
+
+    Raises NotASession, and DataMissing where no member has a bar.
+    """
+    members = members_on(session, as_of=require_session(as_of), index_name=index_name)
+    present = sorted(instruments_with_bars(session, session_on=as_of) & set(members))
+    if not present:
+        last_on = last_session_on(session, as_of=as_of)
+        known = (
+            f"the last session with bars is {last_on}" if last_on else "no bars are loaded: run acis data load-sample"
+        )
+        raise DataMissing(f"no member of {index_name} has a bar on {as_of}; {known}")
+    return Universe(
+        as_of=as_of,
+        index_name=index_name,
+        members=len(members),
+        instrument_ids=tuple(present),
+        symbols=tuple(members[number] for number in present),
+        missing=tuple(sorted(members[number] for number in set(members) - set(present))),
+    )
+
+
+def latest_session(session: Session, *, as_of: date | None = None) -> date:
+    """The newest session that has bars, not after `as_of`. Raises DataMissing where there is none."""
+    last_on = last_session_on(session, as_of=as_of)
+    if last_on is None:
+        raise DataMissing("no bars are loaded" if as_of is None else f"no bars are loaded up to {as_of}")
+    return last_on
+
+
+def data_vintage(session: Session, *, as_of: date) -> dict[str, dict[str, int]]:
+    """Version of each data set by year up to that of `as_of`: it rises whenever a row of the year changes.
+
+    Year "0" stands for what has no date (names and sectors of instruments).
+    """
+    found = vintages(session, last_year=as_of.year)
+    return {dataset: {str(year): version for year, version in years.items()} for dataset, years in found.items()}
+
+
+def data_status(session: Session, *, as_of: date) -> DataStatus:
+    """Coverage per year against true index membership, last dates, counts of facts and of refused rows, warnings."""
+    members = {year: (total, have) for year, _, total, have in coverage_by_year(session, as_of=as_of, index_name=INDEX)}
+    years = []
+    for year, bars, instruments, _, last_on in bar_counts(session, as_of=as_of):
+        total, have = members.get(year, (0, 0))
+        years.append(YearCoverage(year, bars, instruments, last_on, total, have, have / total if total else None))
+    facts = tuple(FactYear(*row) for row in fact_counts(session, as_of=as_of))
+    return DataStatus(
+        as_of=as_of,
+        last_session_on=years[-1].last_on if years else None,
+        years=tuple(years),
+        series=tuple(SeriesSpan(*row) for row in series_spans(session, as_of=as_of)),
+        facts=facts,
+        quarantined_by_reason=quarantine_counts(session),
+        warnings=_warnings(years),
+    )
+
+
+def _warnings(years: Sequence[YearCoverage]) -> tuple[str, ...]:
+    if not years:
+        return ("no bars are loaded: run acis data load-sample or acis data import FILE",)
+    thin = [year for year in years if year.coverage is not None and year.coverage < COVERAGE_WARNED_BELOW]
+    if not thin:
+        return ()
+    worst = min(thin, key=lambda year: year.coverage or 0.0)
+    return (
+        f"survivorship: {len(thin)} of {len(years)} years cover under {COVERAGE_WARNED_BELOW:.0%} of the true index"
+        f" members (worst {worst.year}: {worst.members_with_bars} of {worst.members}); the missing ones are mostly"
+        " companies that failed or were bought, so results of those years look better than they were",
+    )
