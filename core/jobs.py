@@ -36,3 +36,9 @@ class TrainAllocator(Job):
     """Train the allocator folds that are missing."""
 
     name = "train-allocator"
+
+
+class SyncTracking(Job):
+    """Bring the models that the tracking server does not hold yet to it."""
+
+    name = "sync-tracking"

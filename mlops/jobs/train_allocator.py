@@ -61,6 +61,11 @@ def run_train_allocator(
         return _train(newest, years, seeds, full=full, device=device, progress=progress)
 
 
+def perform(_: TrainAllocator) -> None:
+    """The worker's way in."""
+    run_train_allocator()
+
+
 def _train(
     newest: date, years: Collection[int] | None, seeds: int, *, full: bool, device: str, progress: Progress
 ) -> list[AllocatorFold]:
