@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy import func, select, text
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from database.columnar import copy_rows
 from database.session import Session
@@ -34,7 +34,7 @@ def current_snapshots(session: Session, *, year: int | None = None) -> dict[int,
     """The current snapshot of each year, or of `year` alone."""
     query = (
         select(FeatureSnapshot)
-        .distinct(FeatureSnapshot.year)
+        .ext(distinct_on(FeatureSnapshot.year))
         .order_by(FeatureSnapshot.year, FeatureSnapshot.created_at.desc(), FeatureSnapshot.snapshot_id.desc())
     )
     if year is not None:

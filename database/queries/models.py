@@ -5,6 +5,7 @@ from datetime import date
 from typing import Any
 
 from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from database.session import Session, advisory_lock
 from database.tables.models import ModelVersion
@@ -24,7 +25,7 @@ def newest_folds(session: Session, *, kind: str, strategies: Collection[str] | N
     """The newest version of each fold, by strategy and valid_from_on: all strategies, or those named."""
     query = (
         select(ModelVersion)
-        .distinct(ModelVersion.strategy, ModelVersion.valid_from_on)
+        .ext(distinct_on(ModelVersion.strategy, ModelVersion.valid_from_on))
         .where(ModelVersion.kind == kind)
         .order_by(ModelVersion.strategy, ModelVersion.valid_from_on, ModelVersion.version.desc())
     )
