@@ -38,9 +38,7 @@ SCHEDULE = (
     Entry(Nightly(), time(18, 30), Days.SESSIONS, "after the features, with the night left to look at its orders"),
     Entry(TrainScreener(), time(6, 0), Days.SATURDAYS, "no session waits; does nothing until a new fold is due"),
     Entry(TrainAllocator(), time(6, 0), Days.SUNDAYS, "after the screeners whose out-of-fold scores it learns from"),
-    Entry(
-        SyncTracking(), time(4, 0), Days.EVERY_DAY, "training never waits for MLflow, so it is caught up with at night"
-    ),
+    Entry(SyncTracking(), time(4, 0), Days.EVERY_DAY, "training never waits for MLflow; this catches up"),
 )
 
 

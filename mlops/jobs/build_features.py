@@ -8,7 +8,7 @@ from database.queries.runs import exclusive_run
 from database.session import transaction
 from features.service import BuildReport, build_features
 
-_BOOK = "features"  # snapshots belong to no account's book
+BOOK = "features"  # snapshots belong to no account's book
 
 
 def run_build_features(*, progress: Progress = silent) -> BuildReport:
@@ -17,7 +17,7 @@ def run_build_features(*, progress: Progress = silent) -> BuildReport:
         newest = last_session_on(session)
     if newest is None:
         raise DataMissing("there are no bars to build features from: load them with `acis data load-sample`")
-    with exclusive_run(BuildFeatures.name, newest, _BOOK):
+    with exclusive_run(BuildFeatures.name, newest, BOOK):
         return build_features(progress=progress)
 
 

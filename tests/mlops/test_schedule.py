@@ -51,7 +51,8 @@ class TestBeatSchedule:
             assert schedule.is_due(moment - timedelta(minutes=1)).is_due is due
 
     @pytest.mark.parametrize(
-        ("days", "numbers"), [(Days.SESSIONS, {1, 2, 3, 4, 5}), (Days.SATURDAYS, {6}), (Days.SUNDAYS, {0}), (Days.EVERY_DAY, set(range(7)))]
+        ("days", "numbers"),
+        [(Days.SESSIONS, {1, 2, 3, 4, 5}), (Days.SATURDAYS, {6}), (Days.SUNDAYS, {0}), (Days.EVERY_DAY, set(range(7)))],
     )
     def test_days_of_the_week(self, days: Days, numbers: set[int]) -> None:
         entries = [beat_schedule()[entry.job.name] for entry in SCHEDULE if entry.days is days]
