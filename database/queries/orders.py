@@ -5,7 +5,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, select, text
+from sqlalchemy import Row, func, select, text
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.dialects.postgresql import insert
 
@@ -279,6 +279,11 @@ def insert_events(session: Session, *, events: Sequence[Mapping[str, Any]]) -> N
     """Add to the orders' timelines."""
     if events:
         session.execute(plain_insert(OrderEvent).execution_options(render_nulls=True), list(events))
+
+
+def first_order_of_session(session: Session, *, session_on: date) -> int | None:
+    """The lowest number among the orders of one night."""
+    return session.scalar(select(func.min(Order.order_id)).where(Order.session_on == session_on))
 
 
 def cash_floors(session: Session, *, order_ids: Collection[int]) -> dict[int, Decimal]:

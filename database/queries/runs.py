@@ -57,16 +57,11 @@ def claim_run(session: Session, *, job: str, as_of: date, book: str, code_commit
     return run
 
 
-def record_step(session: Session, *, run_id: int, step: str, seconds: float) -> None:
-    """Note that `step` is done and how long it took."""
-    run = session.get_one(Run, run_id)
-    run.steps = {**run.steps, step: round(seconds, 4)}
-
-
-def finish_run(session: Session, *, run_id: int, result: dict[str, Any]) -> None:
-    """Close the run with what it answers."""
+def finish_run(session: Session, *, run_id: int, steps: dict[str, float], result: dict[str, Any]) -> None:
+    """Close the run with the seconds of its steps and with what it answers."""
     run = session.get_one(Run, run_id)
     run.status = "succeeded"
+    run.steps = dict(steps)
     run.result = result
     run.finished_at = clock.now()
 

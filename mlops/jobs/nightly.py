@@ -1,0 +1,19 @@
+"""One night: from the day's bars to fills and the report."""
+
+from datetime import date
+from typing import Any
+
+from core.clock import today_in_new_york
+from core.jobs import Nightly
+from core.progress import Progress, silent
+from mlops.night import PAPER_BOOK, run_night
+
+
+def run_nightly(*, as_of: date, progress: Progress = silent) -> dict[str, Any]:
+    """Run the firm's own book through the night of `as_of`; the same night twice is one night."""
+    return run_night(as_of=as_of, book=PAPER_BOOK, progress=progress)
+
+
+def perform(job: Nightly) -> None:
+    """The worker's way in."""
+    run_nightly(as_of=job.as_of or today_in_new_york())
