@@ -83,7 +83,7 @@ def _trade(
         received += _dividend_cents(state.leavers[e], tape.exit_dividend[state.leavers_row[e]])
         orders[0] = -state.leavers[e]
         settle(
-            state.cash[one], state.leavers[one], orders, tape.exit[left], tape.volume[left], limit, costs,
+            state.cash[one], state.leavers[one], orders, tape.exit[left], tape.exit_volume[left], limit, costs,
             executed, ticks, commission,
         )  # fmt: skip
         out.traded[e], out.costs[e] = _tally(executed, ticks, tape.exit[left], commission)

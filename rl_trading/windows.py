@@ -119,6 +119,7 @@ class Tape(NamedTuple):
     dividends: Floats  # (r, k, n) going ex on day k of the window, k >= 1
     exit: Floats  # (r, n) price at which a stock that left the list is sold after the window
     exit_dividend: Floats  # (r, n) going ex on that session
+    exit_volume: Floats  # (r, n) average daily shares up to the decision before it
     next_slot: Ints  # (r, n) slot of the same stock in the next row, -1 = it left
     days: Ints  # (r)
     control: Floats  # (r) reward that equal weights without costs earn in the window, whatever the policy does
@@ -215,6 +216,7 @@ def _strategy_tape(market: Market, filled: Floats, average: Floats, d: Decisions
         dividends=market.dividend[window, slots[:, None, :]],
         exit=np.where(np.isfinite(exit_open), exit_open, filled[exit_at, slots]),
         exit_dividend=market.dividend[exit_at, slots],
+        exit_volume=np.nan_to_num(average[at + days[:, None], slots]),
         next_slot=_next_slots(d.slots, mask, days),
         days=days,
         control=_control(fill, marks, days),
@@ -223,9 +225,10 @@ def _strategy_tape(market: Market, filled: Floats, average: Floats, d: Decisions
 
 def _control(fill: Floats, marks: Floats, days: Ints) -> Floats:
     growth = marks / fill[:, None, :]
-    levels = np.where(np.isfinite(growth).any(axis=2), np.nanmean(np.nan_to_num(growth, nan=1.0), axis=2), 1.0)
+    levels = np.where(np.isfinite(growth), growth, 1.0).mean(axis=2)
     gains = levels / np.hstack([np.ones((len(levels), 1)), levels[:, :-1]]) - 1.0
-    return np.asarray(reward_path(gains, days))
+    rewards: Floats = reward_path(gains, days)
+    return rewards
 
 
 def _next_slots(slots: Ints, mask: Flags, days: Ints) -> Ints:
@@ -250,4 +253,5 @@ def _average_volume(volume: Floats) -> Floats:
     count = np.cumsum(np.isfinite(volume), axis=0)
     for sums in (total, count):
         sums[VOLUME_SESSIONS:] = sums[VOLUME_SESSIONS:] - sums[:-VOLUME_SESSIONS]
-    return total / np.maximum(count, 1)
+    average: Floats = total / np.maximum(count, 1)
+    return average

@@ -1,0 +1,92 @@
+"""Both forms of the game: the checkers' opinion, and that they are the same game."""
+
+import warnings
+
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env as gymnasium_check
+from stable_baselines3.common.env_checker import check_env as stable_baselines_check
+
+from core.errors import InputError
+from rl_trading.env import AllocationEnv, AllocationVecEnv
+from rl_trading.windows import Recording, record
+from tests.factories.allocations import fit_scales, make_decisions, make_market, make_recording
+
+
+@pytest.fixture(scope="module")
+def recording() -> Recording:
+    return make_recording()
+
+
+class TestAllocationEnv:
+    def test_passes_gymnasiums_checker(self, recording: Recording) -> None:
+        with warnings.catch_warnings():
+            # It recommends environments made by gymnasium.make; nothing else may be said.
+            warnings.filterwarnings("ignore", message=".*not registered|.*spec.*", category=UserWarning)
+            gymnasium_check(AllocationEnv(recording), skip_render_check=True)
+
+    def test_passes_stable_baselines_checker(self, recording: Recording) -> None:
+        stable_baselines_check(AllocationEnv(recording))
+
+    def test_starts_where_it_is_told_to(self, recording: Recording) -> None:
+        env = AllocationEnv(recording)
+        env.reset(seed=1, options={"row": 50})
+        steps = 0
+        truncated = False
+        while not truncated:
+            _, _, terminated, truncated, _ = env.step(env.action_space.sample())
+            steps += 1
+            assert not terminated
+        assert steps == recording.segments[0].last - 50
+
+
+class TestAllocationVecEnv:
+    def test_steps_as_the_single_form_does(self, recording: Recording) -> None:
+        env = AllocationVecEnv(recording, 3, seed=5, episode_steps=6)
+        first = np.asarray(env.reset())
+        rows = env.portfolios.state.row.copy()
+        actions = np.random.default_rng(2).uniform(-1, 1, (6, 3, 11)).astype(np.float32)
+        singles = [AllocationEnv(recording, episode_steps=6) for _ in rows]
+        for e, single in enumerate(singles):
+            seen, _ = single.reset(seed=0, options={"row": rows[e]})
+            assert (seen == first[e]).all()
+        for step in range(6):
+            seen, rewards, dones, infos = env.step(actions[step])
+            for e, single in enumerate(singles):
+                theirs, reward, _, _, _ = single.step(actions[step, e])
+                assert rewards[e] == pytest.approx(reward, rel=1e-6)
+                last = infos[e]["terminal_observation"] if dones[e] else np.asarray(seen)[e]
+                assert (theirs == last).all()
+        assert dones.all()
+        assert all(info["TimeLimit.truncated"] for info in infos)
+
+    def test_seed_decides_everything(self, recording: Recording) -> None:
+        def play(seed: int) -> np.ndarray:
+            env = AllocationVecEnv(recording, 4, seed=seed, episode_steps=3)
+            env.reset()
+            actions = np.random.default_rng(0).uniform(-1, 1, (8, 4, 11))
+            return np.array([env.step(action)[1] for action in actions])
+
+        assert (play(1) == play(1)).all()
+        assert (play(1) != play(2)).any()
+
+    def test_control_is_what_equal_weights_earn(self) -> None:
+        recording = make_recording()
+        plain, controlled = (
+            AllocationVecEnv(recording, 2, seed=1, episode_steps=50, controlled=flag) for flag in (False, True)
+        )
+        plain.reset()
+        controlled.reset()
+        equal = np.zeros((2, 11), dtype=np.float32)
+        rewards, left = [], []
+        for _ in range(20):
+            rewards.append(plain.step(equal)[1])
+            left.append(controlled.step(equal)[1])
+        # What is left of an equal-weight portfolio's reward is costs, cash and drift.
+        assert np.std(left) < 0.35 * np.std(rewards)
+
+    def test_refuses_a_recording_without_steps(self) -> None:
+        market = make_market(sessions=40)
+        decisions = make_decisions(market, first=38)
+        with pytest.raises(InputError, match="two consecutive decisions"):
+            AllocationVecEnv(record(market, [decisions], fit_scales(market, decisions)), 1, seed=0)
