@@ -23,7 +23,7 @@ from database.queries import positions as position_queries
 from database.queries.instruments import instruments_by_id
 from database.queries.orders import OrderRow
 from database.session import Session
-from trading.broker import STATUSES, BrokerOrder, Capabilities
+from trading.broker import STATUSES, BrokerOrder, Capabilities, Execution
 from trading.brokers import BROKERS
 from trading.ledger import BookedFill, book_fills, require_sound_books
 from trading.order import AT_BROKER
@@ -204,13 +204,18 @@ def _fill_rows(order: OrderRow, theirs: BrokerOrder) -> list[dict[str, Any]]:
             "spread_cost_usd": execution.spread_cost_usd,
             "impact_cost_usd": execution.impact_cost_usd,
         }
-        for execution in theirs.executions
+        for execution in _executions(theirs)
     ]
+
+
+def _executions(theirs: BrokerOrder) -> list[Execution]:
+    """Each execution once, however often the broker reports it."""
+    return list({execution.broker_fill_id: execution for execution in theirs.executions}.values())
 
 
 def _moves_to(order: OrderRow, theirs: BrokerOrder) -> list[Move]:
     """The steps from our state to the broker's; a status that nobody knows is kept raw and becomes `unknown`."""
-    filled = sum((execution.quantity for execution in theirs.executions), ZERO)
+    filled = sum((execution.quantity for execution in _executions(theirs)), ZERO)
     evidence = {"status": theirs.status, "filled": str(filled), **theirs.raw}
     state = order.state
     moves = []
