@@ -25,8 +25,6 @@ HOST = "127.0.0.1"
 _FIRST_PORT = 5000
 _READY_S = 300
 _ENVIRONMENT = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DO_NOT_TRACK": "true",
     # Scheduled scorers and their runner processes: none is used here.
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     "GIT_PYTHON_REFRESH": "quiet",

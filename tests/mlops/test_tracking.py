@@ -1,6 +1,8 @@
 """The tracking server: starts on an empty database, on loopback only, and is joined rather than started twice."""
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +11,7 @@ import psycopg
 import pytest
 
 import database.session
-from core.config import get_settings
+from core.config import child_environment, get_settings
 from mlops.tracking import (
     start_tracking,
     stop_tracking,
@@ -73,3 +75,10 @@ def test_server_of_the_settings_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatc
     assert not start_tracking()
     assert tracking_uri() == wait_until_ready() == "http://mlflow.example:5000"
     get_settings.cache_clear()
+
+
+def test_mlflow_reports_to_nobody() -> None:
+    code = "import mlops, mlflow.telemetry; assert mlflow.telemetry.get_telemetry_client() is None"
+    # As an operator's process: MLflow is silent by itself where it finds a test or a build server.
+    operator = {name: value for name, value in child_environment().items() if name in {"PATH", "HOME"}}
+    subprocess.run([sys.executable, "-c", code], env=operator, check=True)
