@@ -75,8 +75,8 @@ def untracked_models(session: Session, *, kind: str) -> list[ModelVersion]:
     )
 
 
-def record_tracking_run(session: Session, *, model_version_ids: Sequence[int], tracking_run_id: str) -> None:
-    """Note under which run the tracking server keeps these versions."""
+def record_tracking_run(session: Session, *, model_version_ids: Sequence[int], tracking_run_id: str | None) -> None:
+    """Note under which run the tracking server keeps these versions; None: it does not, log them again."""
     for row in session.scalars(select(ModelVersion).where(ModelVersion.model_version_id.in_(model_version_ids))):
         row.tracking_run_id = tracking_run_id
     session.flush()

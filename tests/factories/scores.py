@@ -1,6 +1,7 @@
 """Builders of score batches and out-of-fold scores, and a synthetic market for the screeners to learn from."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -9,12 +10,14 @@ import numpy.typing as npt
 import polars as pl
 from sqlalchemy.orm import Session
 
+from database.queries.features import Snapshot
 from database.queries.scores import add_out_of_fold
 from database.tables.models import ModelVersion
 from database.tables.scores import Score, ScoreBatch
 from features.feature import Feature
 from features.library import FEATURES
 from ml_models.labels import PricePanel, forward_returns
+from ml_models.recipe import WEEKLY, Recipe
 from tests.factories.models import create_model
 
 SIGNAL = "momentum_63"
@@ -98,6 +101,29 @@ def create_out_of_fold(
         instrument_ids=np.tile(np.array(instrument_ids, dtype=np.int32), len(sessions)),
         scores=generator.uniform(0.4, 0.6, count).astype(np.float32),
     )
+
+
+def make_snapshots(first_year: int, last_year: int) -> dict[int, Snapshot]:
+    """Registered years of SCREENER_FEATURES; no files lie behind them."""
+    return {
+        year: Snapshot(
+            snapshot_id=year,
+            year=year,
+            content_hash=f"content {year}",
+            input_hash="",
+            data_vintage={"daily_bars": {str(year): 1}},
+            first_on=date(year, 1, 1),
+            last_on=date(year, 12, 31),
+            columns=tuple(feature.name for feature in SCREENER_FEATURES),
+            file_name="",
+        )
+        for year in range(first_year, last_year + 1)
+    }
+
+
+def quick(recipe: Recipe) -> Recipe:
+    """The recipe with trees that a small synthetic market can feed."""
+    return replace(recipe, parameters=replace(WEEKLY, rounds_max=40, patience_rounds=20, leaf_weight_min=20.0))
 
 
 def make_panel(*, first_year: int, last_year: int, instruments: int = 60, seed: int = 1) -> PricePanel:

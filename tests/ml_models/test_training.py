@@ -13,30 +13,16 @@ from core.errors import DataMissing
 from database.queries.features import Snapshot
 from ml_models.dataset import Dataset
 from ml_models.labels import PricePanel
-from ml_models.recipe import WEEKLY, Keep, Recipe
+from ml_models.recipe import Keep, Recipe
 from ml_models.recipes import RECIPES
 from ml_models.training import FoldPlan, TrainedFold, _lessons, plan_fold, train_fold
 from quant.splits import walk_forward
-from tests.factories.scores import SCREENER_FEATURES, SIGNAL, make_panel, signal_reader
+from tests.factories.scores import SCREENER_FEATURES, SIGNAL, make_panel, make_snapshots, quick, signal_reader
 
-QUICK = replace(WEEKLY, rounds_max=40, patience_rounds=20, leaf_weight_min=20.0)
-TOY = Recipe(strategy="toy_largecap", keeps=(Keep("momentum_252_21", "high", 0.7),), emphasis={}, parameters=QUICK)
-GROWTH = replace(RECIPES["growth_largecap"], parameters=QUICK)
+TOY = quick(Recipe(strategy="toy_largecap", keeps=(Keep("momentum_252_21", "high", 0.7),), emphasis={}))
+GROWTH = quick(RECIPES["growth_largecap"])
 NAMES = tuple(feature.name for feature in SCREENER_FEATURES)
-SNAPSHOTS = {
-    year: Snapshot(
-        snapshot_id=year,
-        year=year,
-        content_hash=f"content {year}",
-        input_hash="",
-        data_vintage={"daily_bars": {str(year): 1}},
-        first_on=date(year, 1, 1),
-        last_on=date(year, 12, 31),
-        columns=NAMES,
-        file_name="",
-    )
-    for year in range(2010, 2015)
-}
+SNAPSHOTS = make_snapshots(2010, 2014)
 
 
 def plan(recipe: Recipe, year: int, snapshots: Mapping[int, Snapshot] = SNAPSHOTS, *, full: bool = False) -> FoldPlan:
@@ -84,14 +70,15 @@ class TestPlanFold:
                 plan(TOY, 2013),
                 plan(TOY, 2014, changed),
                 plan(other, 2014),
-                plan(replace(TOY, parameters=replace(QUICK, depth_max=4)), 2014),
+                plan(replace(TOY, parameters=replace(TOY.parameters, depth_max=4)), 2014),
             )
         }
         assert len(hashes) == 6
 
     def test_the_test_year_itself_does_not(self) -> None:
         changed = SNAPSHOTS | {2014: replace(SNAPSHOTS[2014], content_hash="tomorrow")}
-        assert plan(TOY, 2014, changed) == plan(TOY, 2014)
+        assert plan(TOY, 2014, changed).input_hash == plan(TOY, 2014).input_hash
+        assert plan(TOY, 2014, changed).judged_hash != plan(TOY, 2014).judged_hash
 
     def test_a_year_without_features_before_it_is_refused(self) -> None:
         with pytest.raises(DataMissing, match="needs features of 2015"):
