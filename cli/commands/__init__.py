@@ -17,6 +17,7 @@ COMMANDS = {
     "train": "Train screeners and allocators.",
     "nightly": "Run one night: from the day's bars to fills and the report.",
     "replay": "Run the nightly verbs over a stretch of history.",
+    "orders": "Show a night's recommendations; approve or reject what waits for a person.",
     "explain": "Trace an order back to its reason, models, features and data.",
     "client": "Add and list clients.",
 }

@@ -102,7 +102,7 @@ def _carry(day: date, watch: Stopwatch) -> dict[str, object]:
         tell(f"{len(screeners.trained)} screener and {len(allocators)} allocator folds" if trained else "there already")
     with watch.step("tracking") as tell:
         logged = run_sync_tracking(progress=watch.progress)
-        tell(f"{logged.folds} folds in {logged.runs} MLflow runs" if logged.runs else "there already")
+        tell(f"{logged} MLflow runs" if logged else "there already")
     with watch.step("night") as tell:
         result = run_nightly(as_of=day, progress=watch.progress)
         counts = result["counts"]

@@ -214,6 +214,13 @@ def orders_in(
     return [OrderRow._make(row) for row in session.execute(query)]
 
 
+def orders_of_session(session: Session, *, account_ids: Collection[int], session_on: date) -> dict[int, OrderRow]:
+    """The orders of one night by the recommendation that they came from."""
+    query = select(*_ORDER).where(Order.account_id.in_(account_ids), Order.session_on == session_on)
+    rows = [OrderRow._make(row) for row in session.execute(query)]
+    return {row.recommendation_id: row for row in rows if row.recommendation_id is not None}
+
+
 def orders_by_client_id(session: Session, *, client_order_ids: Collection[str]) -> dict[str, OrderRow]:
     """Orders by our own id."""
     query = select(*_ORDER).where(Order.client_order_id.in_(client_order_ids))

@@ -9,6 +9,7 @@ JOBS = {
     "build_features": "Build the feature snapshots of the years that are stale.",
     "nightly": "One night: from the day's bars to fills and the report.",
     "replay": "The nightly verbs over a stretch of history.",
+    "send_approved": "Send what an advisor approved by hand.",
     "sync_tracking": "Bring the models that MLflow does not hold yet to it.",
     "train_allocator": "Train the allocator folds that are missing.",
     "train_screener": "Train the screener folds that are missing.",
