@@ -67,12 +67,6 @@ class SyncReport:
     champions: tuple[str, ...]
 
 
-def folds_to_log() -> int:
-    """How many stored screener folds the tracking server does not hold yet."""
-    with transaction() as session:
-        return len(models.untracked_models(session, kind=KIND))
-
-
 def sync_tracking(*, tracking_uri: str, progress: Progress = silent) -> SyncReport:
     """Log every screener fold that the server does not hold yet; idempotent, and safe to cut off anywhere.
 

@@ -1,16 +1,30 @@
 """Bring the models that MLflow does not hold yet to it; training never waits for it."""
 
+from core.jobs import SyncTracking
 from core.progress import Progress, silent
-from mlops.registry import folds_to_log, sync_tracking
-from mlops.tracking import start_tracking, wait_until_ready
+from database.queries.models import untracked_models
+from database.session import transaction
+from mlops.registry import KIND, SyncReport, sync_tracking
+from mlops.tracking import start_tracking, stop_tracking, wait_until_ready
 
 
-def run_sync_tracking(*, progress: Progress = silent) -> int:
-    """Log what is missing and return how many runs that made; the server is started where it does not run.
+def run_sync_tracking(*, progress: Progress = silent) -> SyncReport:
+    """Start the tracking server where it does not run, log what is missing, stop what was started.
 
-    Nothing to log needs no server. Raises Unreachable when it does not answer; the next sync catches up.
+    Where nothing is missing no server is started. Raises Unreachable when the server does not answer; the next sync
+    catches up.
     """
-    if not folds_to_log():
-        return 0
-    start_tracking()
-    return sync_tracking(tracking_uri=wait_until_ready(progress), progress=progress).runs
+    with transaction() as session:
+        if not untracked_models(session, kind=KIND):
+            return SyncReport(runs=0, folds=0, champions=())
+    started = start_tracking()
+    try:
+        return sync_tracking(tracking_uri=wait_until_ready(progress), progress=progress)
+    finally:
+        if started:
+            stop_tracking()
+
+
+def perform(_: SyncTracking) -> None:
+    """The worker's way in."""
+    run_sync_tracking()

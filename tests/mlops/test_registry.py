@@ -19,7 +19,7 @@ from ml_models.folds import store_fold
 from ml_models.recipe import Recipe
 from ml_models.screener import margins, probabilities
 from ml_models.training import plan_fold, train_fold
-from mlops.registry import CHAMPION, EXPERIMENT, folds_to_log, sync_tracking
+from mlops.registry import CHAMPION, EXPERIMENT, KIND, sync_tracking
 from tests.factories.scores import SCREENER_FEATURES, make_panel, make_snapshots, quick, signal_reader
 
 # MLflow warns about its own code; ours is held to errors everywhere else.
@@ -45,6 +45,11 @@ def train(*years: int) -> None:
             store_fold(session, train_fold(plan, rows, SCREENER_FEATURES))
 
 
+def folds_to_log() -> int:
+    with transaction() as session:
+        return len(models.untracked_models(session, kind=KIND))
+
+
 @pytest.fixture(scope="module")
 def tracking_uri(committed_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A tracking store without a server, MLflow's own tables in one file; the platform's tables are in Postgres."""
@@ -66,6 +71,7 @@ class TestSyncTracking:
             raise MlflowException("connection refused")
 
         train(2012)
+        assert folds_to_log() == 1
         monkeypatch.setattr(mlflow, "set_experiment", no_answer)
         with pytest.raises(Unreachable, match="did not take the models: connection refused"):
             sync_tracking(tracking_uri=tracking_uri)
