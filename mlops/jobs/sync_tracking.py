@@ -4,22 +4,22 @@ from core.jobs import SyncTracking
 from core.progress import Progress, silent
 from database.queries.models import untracked_models
 from database.session import transaction
-from mlops.registry import KIND, SyncReport, sync_tracking
+from mlops.registry import KIND, sync_tracking
 from mlops.tracking import start_tracking, stop_tracking, wait_until_ready
 
 
-def run_sync_tracking(*, progress: Progress = silent) -> SyncReport:
+def run_sync_tracking(*, progress: Progress = silent) -> int:
     """Start the tracking server where it does not run, log what is missing, stop what was started.
 
-    Where nothing is missing no server is started. Raises Unreachable when the server does not answer; the next sync
+    Returns how many runs that made. Where nothing is missing no server is started. Raises Unreachable when the server does not answer; the next sync
     catches up.
     """
     with transaction() as session:
         if not untracked_models(session, kind=KIND):
-            return SyncReport(runs=0, folds=0, champions=())
+            return 0
     started = start_tracking()
     try:
-        return sync_tracking(tracking_uri=wait_until_ready(progress), progress=progress)
+        return sync_tracking(tracking_uri=wait_until_ready(progress), progress=progress).runs
     finally:
         if started:
             stop_tracking()
