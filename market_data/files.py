@@ -78,7 +78,8 @@ def read_header(path: Path) -> list[str]:
         if _is_parquet(path):
             names = list(pyarrow.parquet.ParquetFile(path).schema_arrow.names)
         else:
-            with pyarrow.csv.open_csv(path) as reader:
+            lenient = pyarrow.csv.ParseOptions(invalid_row_handler=lambda row: "skip")
+            with pyarrow.csv.open_csv(path, parse_options=lenient) as reader:
                 names = list(reader.schema.names)
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)

@@ -74,10 +74,13 @@ class _Layout:
     vendor: Vendor
     matched: dict[str, str]
     symbol: str | None
+    symbol_from_name: bool = False
 
     @property
     def notes(self) -> tuple[str, ...]:
         said = []
+        if self.symbol_from_name:
+            said.append(f"the file has no symbol column: its name {self.path.stem!r} stands for it")
         if "adj_close" not in self.matched:
             said.append("no adjusted close in the file: the close stands in, dividends are not known")
         if not self.vendor.capabilities.split_adjusted and "split_coefficient" not in self.matched:
@@ -91,7 +94,7 @@ def _layout(path: Path, *, symbol: str | None, source: str | None) -> _Layout:
         if symbol is not None:
             raise InputError(f"{path.name} has a column {matched['symbol']!r}: leave the symbol {symbol!r} out")
         return _Layout(path, vendor, matched, None)
-    return _Layout(path, vendor, matched, symbol or path.stem)
+    return _Layout(path, vendor, matched, symbol or path.stem, symbol_from_name=symbol is None)
 
 
 def _chunks(layout: _Layout) -> Iterator[Chunk]:
