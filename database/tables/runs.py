@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Index, String, Text, UniqueConstraint
+from sqlalchemy import JSON, CheckConstraint, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from database.base import Base, CreatedAt, Id
@@ -26,8 +26,9 @@ class Run(Base):
     status: Mapped[str] = mapped_column(String(16))
     attempt: Mapped[int] = mapped_column(server_default="1")
     error: Mapped[str | None] = mapped_column(Text)
-    steps: Mapped[dict[str, Any]]
-    result: Mapped[dict[str, Any]]
+    # json, not jsonb: the order of steps and of an answer's parts is part of what people read.
+    steps: Mapped[dict[str, Any]] = mapped_column(JSON)
+    result: Mapped[dict[str, Any]] = mapped_column(JSON)
     code_commit: Mapped[str] = mapped_column(String(40))
     started_at: Mapped[CreatedAt]
     finished_at: Mapped[datetime | None]
