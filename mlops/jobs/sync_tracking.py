@@ -11,8 +11,8 @@ from mlops.tracking import start_tracking, stop_tracking, wait_until_ready
 def run_sync_tracking(*, progress: Progress = silent) -> int:
     """Start the tracking server where it does not run, log what is missing, stop what was started.
 
-    Returns how many runs that made. Where nothing is missing no server is started. Raises Unreachable when the server does not answer; the next sync
-    catches up.
+    Returns how many runs that made. Where nothing is missing no server is started. Raises Unreachable when the server
+    does not answer; the next sync catches up.
     """
     with transaction() as session:
         if not untracked_models(session, kind=KIND):
