@@ -113,9 +113,10 @@ def _vintage_of(year: int, versions: Mapping[str, Mapping[int, int]]) -> Vintage
 
 
 def _input_hash(vintage: Vintage, stocks: pl.DataFrame) -> str:
-    # Sectors carry no version of their own.
+    # Of the instruments only the sectors matter: a company that is new to the list must not age what is built.
     sectors = stocks.filter(pl.col("sector").is_not_null()).select("instrument_id", "sector").sort("instrument_id")
-    parts = [code_fingerprint(), vintage, sectors.rows()]
+    versions = {dataset: by_year for dataset, by_year in vintage.items() if dataset != "instruments"}
+    parts = [code_fingerprint(), versions, sectors.rows()]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -143,8 +144,11 @@ def _build_year(year: int, input_hash: str, vintage: Vintage, tables: _Tables, *
         if _is_fresh(register.current_snapshots(session, year=year).get(year), input_hash):
             return 0
         quotes = bars.read_bars(as_of=date(year, 12, 31), first_on=_first_looked_at(year))
+        quotes = quotes.join(tables.instruments, on="instrument_id", how="semi")
+        if quotes.is_empty():
+            return 0
         panel = assemble(
-            bars=quotes.join(tables.instruments.select("instrument_id"), on="instrument_id", how="semi"),
+            bars=quotes,
             instruments=tables.instruments,
             memberships=tables.memberships,
             dividends=tables.dividends,

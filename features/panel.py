@@ -143,17 +143,19 @@ def _members(ids: Integers, bounds: Integers, day: Days, memberships: pl.DataFra
 
 
 def _dividends(ids: Integers, bounds: Integers, day: Days, dividends: pl.DataFrame) -> Floats:
-    """Dividends on the stock's first session that is not before the ex-date."""
-    amounts = np.zeros(len(day))
+    """Dividends on the stock's first session that is not before the ex-date; those before the panel are nobody's."""
     stocks = _number_of(ids, dividends["instrument_id"].to_numpy().astype(np.int64))
-    for stock, ex_on, amount in zip(stocks, _days(dividends["ex_on"]), dividends["amount_usd"], strict=True):
-        if stock >= 0:
-            rows = slice(bounds[stock], bounds[stock + 1])
-            place = rows.start + np.searchsorted(day[rows], ex_on)
-            # Before the first session of the panel it is nobody's.
-            if place < rows.stop and (place > rows.start or day[place] == ex_on):
-                amounts[place] += amount
-    return amounts
+    ex_on, amounts = _days(dividends["ex_on"]), dividends["amount_usd"].to_numpy()
+    within = (stocks >= 0) & (ex_on <= day.max(initial=0)) & (ex_on >= day[bounds[:-1]][stocks])
+    stocks, ex_on, amounts = stocks[within], ex_on[within], amounts[within]
+    # Stock and day as one number, ascending over the rows.
+    span = int(day.max(initial=0)) + 1
+    number_of_row = np.repeat(np.arange(len(ids)), np.diff(bounds))
+    place = np.searchsorted(number_of_row * span + day, stocks * span + ex_on)
+    paid = np.zeros(len(day))
+    reached = place < bounds[stocks + 1]
+    np.add.at(paid, place[reached], amounts[reached])
+    return paid
 
 
 def _facts(ids: Integers, facts: pl.DataFrame, shares: pl.DataFrame) -> dict[int, dict[str, FactHistory]]:

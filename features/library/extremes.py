@@ -3,8 +3,6 @@
 from features.feature import StockFeature
 from features.windows import rolling_max
 
-_RANGE = ("adj_close", "close", "high", "low")
-
 
 def _drawdown(window: int) -> StockFeature:
     return StockFeature(
@@ -23,7 +21,7 @@ FEATURES = (
     StockFeature(
         name="high_distance_252",
         group="momentum",
-        inputs=_RANGE,
+        inputs=("adj_close", "close", "high"),
         look_back=251,
         unit="fraction",
         description="price against the 52-week high",
@@ -32,7 +30,7 @@ FEATURES = (
     StockFeature(
         name="low_distance_252",
         group="momentum",
-        inputs=_RANGE,
+        inputs=("adj_close", "close", "low"),
         look_back=251,
         unit="fraction",
         description="price against the 52-week low",
