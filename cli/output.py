@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import date, datetime
@@ -47,11 +47,6 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
     stdout.print(table)
-
-
-def print_pairs(title: str, pairs: Mapping[str, Any]) -> None:
-    """A two-column table of what and how much."""
-    print_table(title, ["what", "value"], list(pairs.items()))
 
 
 def say(line: str) -> None:

@@ -1,6 +1,6 @@
 """Decimal money, prices, quantities and weights: one rounding rule each."""
 
-from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 
 Money = Decimal
 Price = Decimal
@@ -26,10 +26,3 @@ def price(value: Decimal | float | int | str) -> Price:
 def weight(value: Decimal | float | int | str) -> Weight:
     """Portfolio weight rounded half-even to 1e-8."""
     return Decimal(str(value)).quantize(WEIGHT_STEP, ROUND_HALF_EVEN)
-
-
-def whole_shares(amount: Money, at: Price) -> Quantity:
-    """How many whole shares `amount` buys at price `at`."""
-    if at <= 0:
-        raise ValueError(f"price must be positive, got {at}")
-    return (amount / at).to_integral_value(ROUND_DOWN)

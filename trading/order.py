@@ -63,18 +63,6 @@ def require_move(from_state: str, to_state: str) -> str:
     return note
 
 
-def reachable(start: str) -> set[str]:
-    """Every state that an order starting in `start` can come to."""
-    found, waiting = {start}, [start]
-    while waiting:
-        here = waiting.pop()
-        for before, after in MOVES:
-            if before == here and after not in found:
-                found.add(after)
-                waiting.append(after)
-    return found
-
-
 def client_order_id(*, account_id: int, target_id: int, instrument_id: int, attempt: int = 1) -> str:
     """Our id of one leg of one plan: the same inputs give the same id, so a repeated send is recognised.
 

@@ -51,12 +51,6 @@ def read_bars(*, as_of: date, first_on: date | None = None, columns: tuple[str, 
     )
 
 
-def bars_on(session: Session, *, session_on: date) -> dict[int, DailyBar]:
-    """The bars of one session by instrument."""
-    rows = session.scalars(select(DailyBar).where(DailyBar.session_on == session_on))
-    return {row.instrument_id: row for row in rows}
-
-
 def instruments_with_bars(session: Session, *, session_on: date) -> set[int]:
     """The instruments that have a bar on one session."""
     return set(session.scalars(select(DailyBar.instrument_id).where(DailyBar.session_on == session_on)))

@@ -48,11 +48,6 @@ def top_scores(session: Session, *, score_batch_id: int, limit: int | None = Non
     return list(session.scalars(query))
 
 
-def find_score(session: Session, *, score_batch_id: int, instrument_id: int) -> Score | None:
-    """One stock of a batch."""
-    return session.get(Score, (score_batch_id, instrument_id))
-
-
 def add_batches(session: Session, batches: Sequence[ScoreBatch]) -> dict[str, ScoreBatch]:
     """Store the batches that their session does not have yet; returns those that were stored, by strategy."""
     if not batches:

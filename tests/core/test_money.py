@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.money import CENT, PRICE_STEP, WEIGHT_STEP, money, price, weight, whole_shares
+from core.money import CENT, PRICE_STEP, WEIGHT_STEP, money, price, weight
 
 amounts = st.decimals(min_value=-(10**12), max_value=10**12, places=6, allow_nan=False, allow_infinity=False)
 prices = st.decimals(min_value="0.0001", max_value=10**6, places=4, allow_nan=False, allow_infinity=False)
@@ -39,16 +39,3 @@ def test_ties_go_to_the_even_cent(given_value: str, cents: str) -> None:
 def test_a_float_means_the_number_that_it_prints() -> None:
     assert money(2.675) == Decimal("2.68"), "the binary value is 2.67499..., which nobody wrote"
     assert money(0.1) + money(0.2) == money("0.3")
-
-
-class TestWholeShares:
-    @given(st.decimals(min_value=0, max_value=10**9, places=2, allow_nan=False, allow_infinity=False), prices)
-    def test_is_the_most_that_the_amount_pays_for(self, amount: Decimal, at: Decimal) -> None:
-        shares = whole_shares(amount, at)
-        assert shares == int(shares)
-        assert shares * at <= amount < (shares + 1) * at
-
-    @pytest.mark.parametrize("at", [Decimal(0), Decimal(-1)])
-    def test_refuses_a_price_that_is_none(self, at: Decimal) -> None:
-        with pytest.raises(ValueError, match="price must be positive"):
-            whole_shares(Decimal(100), at)

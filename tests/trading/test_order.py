@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from core.errors import TransitionRefused
 from database.tables.orders import STATES
-from trading.order import AT_BROKER, MOVES, OPEN, STARTS, TERMINAL, client_order_id, reachable, require_move
+from trading.order import AT_BROKER, MOVES, OPEN, STARTS, TERMINAL, client_order_id, require_move
 
 
 class TestRequireMove:
@@ -21,6 +21,18 @@ class TestRequireMove:
     def test_refuses_every_other_pair(self, move: tuple[str, str]) -> None:
         with pytest.raises(TransitionRefused, match=f"from '{move[0]}' to '{move[1]}'"):
             require_move(*move)
+
+
+def reachable(start: str) -> set[str]:
+    """Every state that an order starting in `start` can come to."""
+    found, waiting = {start}, [start]
+    while waiting:
+        here = waiting.pop()
+        for before, after in MOVES:
+            if before == here and after not in found:
+                found.add(after)
+                waiting.append(after)
+    return found
 
 
 class TestTable:

@@ -9,10 +9,9 @@ exchange's next session is not known yet it stays accepted.
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date, timedelta
 from decimal import ROUND_FLOOR, Decimal
 
-from core.clock import NEW_YORK
 from core.money import CENT, ZERO, money, price
 from database.queries import fills as fill_queries
 from database.queries import ledger as ledger_queries
@@ -23,14 +22,13 @@ from database.queries.bars import last_session_on
 from database.queries.orders import OrderRow
 from database.session import Session
 from database.tables.fills import Fill
-from market_data.calendars import sessions_between
+from market_data.calendars import session_open, sessions_between
 from quant.costs import STANDARD_COSTS
 from quant.simulator import Settlement, settle_account
 from trading.broker import Answer, BrokerOrder, Capabilities, Execution, Ticket
 
 GOOD_SESSIONS = 3
 VOLUME_SESSIONS = 21
-_OPENING = time(9, 30)
 
 
 class PaperBroker:
@@ -228,7 +226,7 @@ def _settled(order: OrderRow, outcome: Settlement, market_price: Decimal, sessio
     execution = Execution(
         broker_fill_id=f"{_broker_id(order.client_order_id)}:1",
         session_on=session_on,
-        filled_at=datetime.combine(session_on, _OPENING, NEW_YORK),
+        filled_at=session_open(session_on),
         quantity=quantity,
         market_price=market_price,
         price=outcome.price,
