@@ -49,6 +49,14 @@ PLUGIN_CONTRACTS = {
     "trading.risk_rules": "trading/risk_rule.py",
 }
 
+# What only tests call, with the reason: windows through which they look at what the product wrote.
+TEST_WINDOWS = {
+    "auth.audit.read_trail": "the trail is written now and shown to people by the web API",
+    "database.queries.ledger.trial_balance": "every trading test ends with a look at the books",
+    "database.schema.differences": "holds the mapped tables and the migrations side by side",
+    "market_data.calendars.session_close": "half days are checked together with the opening",
+}
+
 # Words that more than one room writes, with the reason.
 SHARED_TABLES = {
     "accounts": (
@@ -209,7 +217,7 @@ class TestDeadCode:
         assert not dead_modules(), "nothing imports these files: take them away, or name what starts them"
 
     def test_no_function_that_only_a_test_calls(self) -> None:
-        assert not unused_definitions()
+        assert sorted(unused_definitions()) == sorted(TEST_WINDOWS)
 
     def test_planted_dead_code_is_found(self, tmp_path: Path) -> None:
         for room in rooms():
