@@ -200,7 +200,8 @@ def _follow(mandate: Mandate, choice: rows.StrategyChoice) -> tuple[str, str]:
     if mandate.preferred_strategy is None:
         return choice.strategy, choice.reason
     preferred = find_strategy(mandate.preferred_strategy)
-    finding = choice.evidence["strategies"][preferred.name]
+    unheard = {"available": False, "refusal": "it was not known on that night"}
+    finding = choice.evidence["strategies"].get(preferred.name, unheard)
     if finding["available"]:
         return preferred.name, f"the client prefers {preferred.label}"
     return (
