@@ -75,9 +75,3 @@ def session_open(day: date) -> datetime:
     """When trading opens on a session, New York time."""
     opens: datetime = _calendar().session_open(require_session(day).isoformat()).to_pydatetime()
     return opens.astimezone(_NEW_YORK)
-
-
-def session_close(day: date) -> datetime:
-    """When trading closes on a session, half days included, New York time."""
-    closes: datetime = _calendar().session_close(require_session(day).isoformat()).to_pydatetime()
-    return closes.astimezone(_NEW_YORK)

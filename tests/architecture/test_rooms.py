@@ -54,7 +54,6 @@ TEST_WINDOWS = {
     "auth.audit.read_trail": "the trail is written now and shown to people by the web API",
     "database.queries.ledger.trial_balance": "every trading test ends with a look at the books",
     "database.schema.differences": "holds the mapped tables and the migrations side by side",
-    "market_data.calendars.session_close": "half days are checked together with the opening",
 }
 
 # Words that more than one room writes, with the reason.

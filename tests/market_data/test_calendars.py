@@ -11,7 +11,6 @@ from market_data.calendars import (
     next_session,
     previous_session,
     require_session,
-    session_close,
     session_open,
     sessions_between,
 )
@@ -66,10 +65,6 @@ class TestTradingHours:
     def test_summer_and_winter_open_at_half_past_nine_in_new_york(self) -> None:
         for day in (date(2017, 6, 30), date(2017, 1, 3)):
             assert session_open(day) == datetime(day.year, day.month, day.day, 9, 30, tzinfo=NEW_YORK)
-
-    def test_half_day_closes_at_one(self) -> None:
-        assert session_close(date(2017, 7, 3)) == datetime(2017, 7, 3, 13, 0, tzinfo=NEW_YORK)
-        assert session_close(date(2017, 6, 30)) == datetime(2017, 6, 30, 16, 0, tzinfo=NEW_YORK)
 
     def test_closed_day_has_no_hours(self) -> None:
         with pytest.raises(NotASession):
