@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+VOLUME_SESSIONS = 21
+"""Sessions, the night of the decision included, over which the average daily volume is taken."""
+
 
 @dataclass(frozen=True)
 class CostModel:

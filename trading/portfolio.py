@@ -15,11 +15,9 @@ from database.queries import quotes
 from database.queries.instruments import instruments_by_id
 from database.session import Session
 from database.tables.accounts import Account, Mandate
+from quant.costs import VOLUME_SESSIONS
 from trading.order import OPEN
 from trading.risk_rule import PriceFacts
-
-VOLUME_SESSIONS = 21
-"""Sessions over which an instrument's average volume is taken."""
 
 
 @dataclass(frozen=True)

@@ -120,13 +120,13 @@ class TestDeath:
 
     @pytest.mark.slow
     @pytest.mark.servers
-    @pytest.mark.parametrize("label", ["claim_orders", "inside:record_answers"])
-    def test_kill_9_of_a_real_process(self, market: Market, undisturbed: dict[str, Any], label: str) -> None:
+    def test_kill_9_of_a_real_process(self, market: Market, undisturbed: dict[str, Any]) -> None:
+        """Killed when the broker has the orders and nothing of that is written down."""
         book = make_book(market)
         first, second = nights(market)
         run_night(first, book, stay)
         died = subprocess.run(
-            [sys.executable, "-m", "tests.trading.killed_night", book, str(second), label],
+            [sys.executable, "-m", "tests.trading.killed_night", book, str(second), "inside:record_answers"],
             cwd=REPOSITORY,
             check=False,
             timeout=120,

@@ -23,12 +23,11 @@ from database.queries.orders import OrderRow
 from database.session import Session
 from database.tables.fills import Fill
 from market_data.calendars import session_open, sessions_between
-from quant.costs import STANDARD_COSTS
+from quant.costs import STANDARD_COSTS, VOLUME_SESSIONS
 from quant.simulator import Settlement, settle_account
 from trading.broker import Answer, BrokerOrder, Capabilities, Execution, Ticket
 
 GOOD_SESSIONS = 3
-VOLUME_SESSIONS = 21
 
 
 class PaperBroker:
