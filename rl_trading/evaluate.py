@@ -29,7 +29,8 @@ class Result:
 
     `ratio` is the mean of daily returns over their deviation, the Sharpe ratio of a day. `turnover` is what was traded
     (buys plus sales) over the value, summed over the window without the first purchase; `costs` the spread, impact and
-    commission paid, over the starting value. `effective_positions` is the mean of 1 / sum of squared weights.
+    commission paid, over the starting value. `effective_positions` is the mean of 1 / sum of the squared
+    shares of what is invested.
     """
 
     allocator: str
@@ -171,7 +172,7 @@ def _follow(
             traded += portfolios.outcome.traded / before
         costs += portfolios.outcome.costs
         cash.append(weights[:, n])
-        effective.append(1.0 / np.maximum((weights[:, :n] ** 2).sum(axis=1), 1e-12))
+        effective.append(weights[:, :n].sum(axis=1) ** 2 / np.maximum((weights[:, :n] ** 2).sum(axis=1), 1e-12))
     return [
         _Path(
             values=np.array(values[e]),

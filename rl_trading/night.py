@@ -22,7 +22,7 @@ from rl_trading.evaluate import PPO
 from rl_trading.observation import MARKET_FEATURES, STOCK_COLUMNS, STOCK_FEATURES
 from rl_trading.prices import PastPrices
 from rl_trading.weights import STANDARD_LIMITS, quantise
-from rl_trading.windows import STOCKS
+from rl_trading.windows import REBALANCE_SESSIONS, STOCKS
 
 Floats = npt.NDArray[np.float64]
 Floats32 = npt.NDArray[np.float32]
@@ -88,77 +88,129 @@ class Portfolio:
 
     @classmethod
     def drifted(cls, held: Held | None, prices: PastPrices) -> "Portfolio":
-        """All cash where there was no last night."""
+        """All cash where there was no last night; what no longer trades counts as cash."""
         if held is None:
             return cls({}, 1.0, None)
         ids = list(held.weights)
         grown = np.array([float(w) for w in held.weights.values()]) * prices.growth(ids, held.session_on)
         total = float(grown.sum()) + float(held.cash_weight)
-        weights = dict(zip(ids, (grown / total).tolist(), strict=True))
-        return cls(weights, float(held.cash_weight) / total, held.session_on)
+        kept = prices.traded_last(ids)
+        weights = {i: float(w) for i, w, trades in zip(ids, grown / total, kept, strict=True) if trades}
+        return cls(weights, 1.0 - sum(weights.values()), held.session_on)
+
+
+@dataclass(frozen=True)
+class Chooser:
+    """Who decides for a strategy on a night, by the fold that is valid, and why that one."""
+
+    allocator: str
+    reason: str
+    model: ModelVersion | None
+    seed: int | None
+
+    @classmethod
+    def of(cls, model: ModelVersion | None, *, as_of: date) -> "Chooser":
+        """What the fold's validation chose; without a fold, the default."""
+        if model is None:
+            reason = f"no allocator fold is valid on {as_of}: {baselines.DEFAULT} by default"
+            return cls(baselines.DEFAULT, reason, None, None)
+        choice = model.metrics["choice"]
+        return cls(choice["allocator"], choice["reason"], model, choice["seed"])
+
+    @property
+    def model_version_id(self) -> int | None:
+        """Of the fold that decides."""
+        return self.model.model_version_id if self.model else None
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Weights by instrument_id (> 0, exact to 1e-8, summing to one with cash), who chose them and why."""
+    """Weights by instrument_id (> 0, exact to 1e-8, one in all with cash), who chose them, from which scores, why."""
 
     allocator: str
     reason: str
     model_version_id: int | None
+    score_batch_id: int
     weights: Mapping[int, Weight]
     cash_weight: Decimal
     diagnostics: dict[str, Any]
 
 
-def decide(seen: Candidates, now: Portfolio, model: ModelVersion | None, *, as_of: date) -> Decision:
-    """Ask the policy if `model`, the fold valid on `as_of`, chose it; else the simple allocator it chose."""
+def hold(held: Held | None, now: Portfolio, chooser: Chooser, prices: PastPrices) -> Decision | None:
+    """The last decision as it has drifted, while it is younger than `REBALANCE_SESSIONS` and the same fold decides.
+
+    Allocators learn and are judged with one decision a week; deciding every night would trade five times as often.
+    """
+    if held is None or held.model_version_id != chooser.model_version_id or held.allocator != chooser.allocator:
+        return None
+    age = prices.sessions_since(held.decided_on)
+    if age >= REBALANCE_SESSIONS:
+        return None
+    exact, cash = quantise(list(now.weights.values()))
+    return Decision(
+        allocator=held.allocator,
+        reason=f"held, decided on {held.decided_on}, {age} of {REBALANCE_SESSIONS} sessions ago; {chooser.reason}",
+        model_version_id=held.model_version_id,
+        score_batch_id=held.score_batch_id,
+        weights={i: w for i, w in zip(now.weights, exact, strict=True) if w > 0},
+        cash_weight=cash,
+        diagnostics={
+            "decided_on": held.decided_on.isoformat(),
+            "turnover": 0.0,
+            **_spread(np.array(list(now.weights.values()))),
+        },
+    )
+
+
+def decide(batch: int, seen: Candidates, now: Portfolio, chooser: Chooser, *, as_of: date) -> Decision:
+    """Ask the policy, or the simple allocator, whichever the fold chose."""
     held = np.zeros(STOCKS)
     held[: len(seen.instrument_ids)] = [now.weights.get(i, 0.0) for i in seen.instrument_ids]
-    if model is None:
-        name, seed = baselines.DEFAULT, None
-        reason = f"no allocator fold is valid on {as_of}: {name} by default"
-    else:
-        choice = model.metrics["choice"]
-        name, seed, reason = choice["allocator"], choice["seed"], choice["reason"]
-    if model is not None and name == PPO:
-        policy = artefact.load(get_settings().models_dir / model.artefact_dir, model.artefact_sha256, seed)
+    if chooser.allocator == PPO and chooser.model is not None and chooser.seed is not None:
+        folder = get_settings().models_dir / chooser.model.artefact_dir
+        policy = artefact.load(folder, chooser.model.artefact_sha256, chooser.seed)
         outside = max(1.0 - now.cash_weight - float(held.sum()), 0.0)
         account = np.array([[now.cash_weight, outside]])
         weights = policy.weights(seen.stocks[None], seen.mask[None], seen.context[None], held[None], account)[0]
     else:
-        weights = simple_weights(name, seen.returns, seen.mask, STANDARD_LIMITS)
+        weights = simple_weights(chooser.allocator, seen.returns, seen.mask, STANDARD_LIMITS)
     exact, cash = quantise(weights[:-1])
     return Decision(
-        allocator=name,
-        reason=reason,
-        model_version_id=model.model_version_id if model else None,
+        allocator=chooser.allocator,
+        reason=chooser.reason,
+        model_version_id=chooser.model_version_id,
+        score_batch_id=batch,
         weights={i: w for i, w in zip(seen.instrument_ids, exact, strict=False) if w > 0},
         cash_weight=cash,
-        diagnostics=_explain(seen, weights, held, now, seed),
+        diagnostics={"decided_on": as_of.isoformat(), **_explain(seen, weights[:-1], held, now, chooser.seed)},
     )
 
 
-def _explain(seen: Candidates, weights: Floats, held: Floats, now: Portfolio, seed: int | None) -> dict[str, Any]:
+def _explain(seen: Candidates, stocks: Floats, held: Floats, now: Portfolio, seed: int | None) -> dict[str, Any]:
     """Why these weights look as they do: how spread out, what they lean to, what changes.
 
     tilts: for each column, the weighted mean of the stocks' z-scores inside the list, largest first. turnover: what
     would be traded of the value, buys plus sales, from what is held now.
     """
-    stocks = weights[:-1]
-    invested = float(stocks.sum())
-    shares = stocks[stocks > 0] / invested if invested > 0 else np.zeros(0)
     # What is held outside the list is sold whole.
-    listed = float(held.sum())
-    turnover = float(np.abs(stocks - held).sum()) + max(1.0 - now.cash_weight - listed, 0.0)
+    outside = max(1.0 - now.cash_weight - float(held.sum()), 0.0)
     return {
-        "positions": int((stocks > 0).sum()),
-        "effective_positions": round(float(1.0 / (shares**2).sum()), _DIGITS) if len(shares) else 0.0,
-        "entropy": round(float(-(shares * np.log(shares)).sum()), _DIGITS),
-        "weight_max": round(float(stocks.max(initial=0.0)), _DIGITS),
-        "turnover": round(turnover, _DIGITS),
+        "turnover": round(float(np.abs(stocks - held).sum()) + outside, _DIGITS),
         "held_since": now.since.isoformat() if now.since else None,
         "seed": seed,
         "tilts": _tilts(seen, stocks),
+        **_spread(stocks),
+    }
+
+
+def _spread(stocks: Floats) -> dict[str, Any]:
+    invested = float(stocks.sum())
+    shares = stocks[stocks > 0] / invested if invested > 0 else np.zeros(0)
+    return {
+        "positions": len(shares),
+        "effective_positions": round(float(1.0 / (shares**2).sum()), _DIGITS) if len(shares) else 0.0,
+        "entropy": round(float(-(shares * np.log(shares)).sum()), _DIGITS),
+        "weight_max": round(float(stocks.max(initial=0.0)), _DIGITS),
     }
 
 

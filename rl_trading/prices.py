@@ -36,6 +36,16 @@ class PastPrices:
         at = np.searchsorted(self._ids, wanted).clip(max=len(self._ids) - 1)
         return np.where(self._ids[at] == wanted, at, -1)
 
+    def sessions_since(self, day: date) -> int:
+        """How many sessions have passed since `day`, the last one included."""
+        return len(self._sessions) - int(np.searchsorted(self._sessions, np.datetime64(day), side="right"))
+
+    def traded_last(self, instrument_ids: list[int]) -> npt.NDArray[np.bool_]:
+        """Which of these had a bar on the last session."""
+        slots = self.slots(instrument_ids)
+        traded: npt.NDArray[np.bool_] = (slots >= 0) & np.isfinite(self.closes[-1, slots])
+        return traded
+
     def growth(self, instrument_ids: list[int], since: date) -> Floats:
         """Last known price over the one of `since`; 1 where either is unknown."""
         slots = self.slots(instrument_ids)

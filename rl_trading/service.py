@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 
 from core.config import get_settings
@@ -14,16 +14,22 @@ from database.queries.scores import batches_on
 from database.session import Session
 from database.tables import allocations as tables
 from features.service import cross_section
-from rl_trading.night import Decision, Portfolio, decide, lay_out
+from rl_trading.night import Chooser, Decision, Portfolio, decide, hold, lay_out
 from rl_trading.prices import past_prices
 from rl_trading.windows import STOCKS
 
 __all__ = ["Allocation", "allocate_night"]
 
+# What was decided longer ago than this is no portfolio of today's: the strategy starts from cash.
+_FORGOTTEN_DAYS = 14
+
 
 @dataclass(frozen=True)
 class Allocation:
-    """One strategy's weights of one night; with `cash_weight` the weights by instrument_id sum to exactly one."""
+    """One strategy's weights of one night; with `cash_weight` the weights by instrument_id sum to exactly one.
+
+    `score_batch_id` is the batch that the weights were decided from: that of the night, or of the one held since.
+    """
 
     allocation_id: int
     session_on: date
@@ -40,7 +46,8 @@ class Allocation:
 def allocate_night(session: Session, *, as_of: date) -> list[Allocation]:
     """Weigh the best fifty stocks of every strategy that was scored on the session `as_of`, and store the weights.
 
-    The policy weighs where the fold that is valid on that date won its validation, else the best simple allocator of
+    A strategy decides once in `REBALANCE_SESSIONS` sessions, as its allocator was judged, and holds in between. The
+    policy weighs where the fold that is valid on that date won its validation, else the best simple allocator of
     that validation, else inverse volatility; `reason` says which and why. What is stored for the night already stands.
     Raises DataMissing (no scores, features, regime or bars of that session) and IntegrityBroken (a policy that is not
     what was registered).
@@ -60,28 +67,40 @@ def _store(session: Session, as_of: date, batches: Mapping[str, int]) -> None:
     regime = find_regime(session, session_on=as_of, detector=detector)
     if regime is None:
         raise DataMissing(f"no regime of {as_of} by detector {detector}: acis regime --as-of {as_of}")
-    chosen = queries.candidates(session, score_batch_ids=list(batches.values()), limit=STOCKS)
-    frame = cross_section(as_of=as_of).frame
     prices = past_prices(session, as_of=as_of)
-    held = queries.last_held(session, before=as_of)
+    held = queries.last_held(session, before=as_of, since=as_of - timedelta(days=_FORGOTTEN_DAYS))
     models = valid_models(session, kind="allocator", as_of=as_of)
-    rows, weights = [], []
-    for strategy, batch in batches.items():
-        seen = lay_out(chosen[batch], frame, regime.probabilities, prices)
-        decision = decide(seen, Portfolio.drifted(held.get(strategy), prices), models.get(strategy), as_of=as_of)
-        rows.append(_row(as_of, strategy, batch, regime.label, decision))
-        weights.append(decision.weights)
-    queries.add_allocations(session, rows, weights=weights)
+    decisions: dict[str, Decision] = {}
+    due: dict[str, tuple[Portfolio, Chooser]] = {}
+    for strategy in batches:
+        now = Portfolio.drifted(held.get(strategy), prices)
+        chooser = Chooser.of(models.get(strategy), as_of=as_of)
+        kept = hold(held.get(strategy), now, chooser, prices)
+        if kept is None:
+            due[strategy] = (now, chooser)
+        else:
+            decisions[strategy] = kept
+    if due:
+        chosen = queries.candidates(session, score_batch_ids=[batches[strategy] for strategy in due], limit=STOCKS)
+        frame = cross_section(as_of=as_of).frame
+    for strategy, (now, chooser) in due.items():
+        seen = lay_out(chosen[batches[strategy]], frame, regime.probabilities, prices)
+        decisions[strategy] = decide(batches[strategy], seen, now, chooser, as_of=as_of)
+    queries.add_allocations(
+        session,
+        [_row(as_of, strategy, regime.label, decision) for strategy, decision in decisions.items()],
+        weights=[decision.weights for decision in decisions.values()],
+    )
 
 
-def _row(as_of: date, strategy: str, batch: int, regime: str, decision: Decision) -> tables.Allocation:
+def _row(as_of: date, strategy: str, regime: str, decision: Decision) -> tables.Allocation:
     return tables.Allocation(
         session_on=as_of,
         strategy=strategy,
         allocator=decision.allocator,
         reason=decision.reason,
         model_version_id=decision.model_version_id,
-        score_batch_id=batch,
+        score_batch_id=decision.score_batch_id,
         regime=regime,
         cash_weight=decision.cash_weight,
         diagnostics=decision.diagnostics,

@@ -24,6 +24,8 @@ Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 STOCKS = 50
+# From one decision to the next: in training, in judgement and at night.
+REBALANCE_SESSIONS = 5
 WINDOW_SESSIONS_MAX = 10
 VOLUME_SESSIONS = 21
 

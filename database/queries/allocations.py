@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from database.session import Session
 from database.tables.allocations import Allocation, AllocationWeight
-from database.tables.scores import Score
+from database.tables.scores import Score, ScoreBatch
 
 _GIVEN_BY_THE_DATABASE = frozenset({"allocation_id", "created_at"})
 
@@ -36,28 +36,39 @@ def weights_of(session: Session, *, allocation_ids: Sequence[int]) -> dict[int, 
 
 @dataclass(frozen=True)
 class Held:
-    """What a strategy held since its last allocation before a session."""
+    """A strategy's allocation of an earlier session; `decided_on` is the session whose scores it was made from."""
 
     session_on: date
+    decided_on: date
+    score_batch_id: int
+    model_version_id: int | None
+    allocator: str
     cash_weight: Decimal
     weights: Mapping[int, Decimal]
 
 
-def last_held(session: Session, *, before: date) -> dict[str, Held]:
-    """By strategy, the newest allocation of a session before `before`."""
-    newest = (
-        select(Allocation.strategy, func.max(Allocation.session_on).label("session_on"))
-        .where(Allocation.session_on < before)
-        .group_by(Allocation.strategy)
-        .subquery()
-    )
-    rows = session.scalars(
-        select(Allocation).join(
-            newest, (Allocation.strategy == newest.c.strategy) & (Allocation.session_on == newest.c.session_on)
-        )
+def last_held(session: Session, *, before: date, since: date) -> dict[str, Held]:
+    """By strategy, the newest allocation of a session in [since, before)."""
+    rows = session.execute(
+        select(Allocation, ScoreBatch.session_on)
+        .join(ScoreBatch, ScoreBatch.score_batch_id == Allocation.score_batch_id)
+        .where(Allocation.session_on < before, Allocation.session_on >= since)
+        .order_by(Allocation.session_on)
     ).all()
-    weights = weights_of(session, allocation_ids=[row.allocation_id for row in rows])
-    return {row.strategy: Held(row.session_on, row.cash_weight, weights[row.allocation_id]) for row in rows}
+    newest = {row.strategy: (row, decided_on) for row, decided_on in rows}
+    weights = weights_of(session, allocation_ids=[row.allocation_id for row, _ in newest.values()])
+    return {
+        strategy: Held(
+            session_on=row.session_on,
+            decided_on=decided_on,
+            score_batch_id=row.score_batch_id,
+            model_version_id=row.model_version_id,
+            allocator=row.allocator,
+            cash_weight=row.cash_weight,
+            weights=weights[row.allocation_id],
+        )
+        for strategy, (row, decided_on) in newest.items()
+    }
 
 
 def add_allocations(
@@ -79,14 +90,15 @@ def add_allocations(
             .returning(Allocation.strategy, Allocation.allocation_id)
         )
     }
-    rows = [
-        {"allocation_id": stored[allocation.strategy], "instrument_id": instrument_id, "weight": weight}
-        for allocation, held in zip(allocations, weights, strict=True)
-        if allocation.strategy in stored
-        for instrument_id, weight in held.items()
-    ]
-    if rows:
-        session.execute(insert(AllocationWeight).values(rows))
+    with (
+        session.connection()
+        .connection.cursor()
+        .copy("copy allocation_weights (allocation_id, instrument_id, weight) from stdin") as copy
+    ):
+        for allocation, held in zip(allocations, weights, strict=True):
+            if allocation.strategy in stored:
+                for instrument_id, weight in held.items():
+                    copy.write_row((stored[allocation.strategy], instrument_id, weight))
     return stored
 
 
