@@ -309,7 +309,7 @@ WRONG_IMPORTS = {
     "strategies/planted.py": ("import trading.order", "Imports go down only"),
     "mlops/planted.py": ("import cli.main", "Imports go down only"),
     "quant/planted.py": ("import sqlalchemy", "SQL lives in database"),
-    "features/planted.py": ("import psycopg", "psycopg lives in database"),
+    "features/planted.py": ("import psycopg", "psycopg and ADBC live in database"),
     "trading/order.py": ("import celery", "celery lives in mlops"),
     "clients/planted.py": ("import mlflow", "mlflow lives in mlops"),
     "market_data/planted.py": ("import xgboost", "xgboost lives in ml_models"),
