@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import polars as pl
@@ -35,6 +35,8 @@ from ml_models.training import (
 )
 
 KIND = "screener"
+# Half a year validates and a quarter is purged; less than a year to learn from is no training.
+HISTORY_DAYS_MIN = 640
 
 
 @dataclass(frozen=True)
@@ -77,15 +79,20 @@ def fold_years(snapshots: Mapping[int, Snapshot], years: Collection[int] | None)
     """The fold years asked for, all possible ones when None. InputError names a year that cannot be."""
     if not snapshots:
         raise DataMissing("no features are built to train screeners from; run: acis features build")
-    possible = range(max(FIRST_FOLD_YEAR, min(snapshots) + 1), max(snapshots) + 1)
-    if years is None:
+    enough_on = min(snapshot.first_on for snapshot in snapshots.values()) + timedelta(days=HISTORY_DAYS_MIN)
+    possible = range(max(FIRST_FOLD_YEAR, enough_on.year + 1), max(snapshots) + 1)
+    if years is None and possible:
         return list(possible)
+    if years is None:
+        raise DataMissing("screeners need two years of features before their first fold; load earlier bars")
     for year in years:
         if year not in possible:
-            raise InputError(
-                f"no screener can be trained for {year}; the features allow {possible[0]} to {possible[-1]}"
-            )
+            raise InputError(f"no screener can be trained for {year}; the features allow {_span(possible)}")
     return sorted(set(years))
+
+
+def _span(years: range) -> str:
+    return f"{years[0]} to {years[-1]}" if years else "no year: there are not two years of them"
 
 
 def plan_folds(
