@@ -7,7 +7,7 @@ import numpy as np
 from features.arrays import Days, Floats
 from features.kernel import kernel
 
-# An annual report is followed by the next one within 15 months; a fact older than 18 months has been missed.
+# An annual report is followed by the next one after a year; what was first known 18 months ago has gone stale.
 FACT_AGE_DAYS_MAX = 549
 # No annual report is out sooner, whatever a vendor says about the date on which it was known.
 FACT_LAG_DAYS = 15
@@ -44,27 +44,30 @@ class FactHistory:
 def as_known(days: Days, known: Days, period_end: Days, value: Floats) -> tuple[Floats, Floats]:
     """Newest value and the one a year before it, as known on each of the ascending `days`.
 
-    A restatement replaces its own period only from the day it became known. NaN where nothing is known or the newest
-    period ended more than FACT_AGE_DAYS_MAX ago.
+    A restatement replaces its own period only from the day it became known, and makes it no younger. NaN where nothing
+    is known or the newest period has been known for more than FACT_AGE_DAYS_MAX.
     """
     newest = np.full(len(days), np.nan)
     year_before = np.full(len(days), np.nan)
     period = -(2**62)
+    known_since = period
     current = np.nan
     previous = np.nan
     seen = 0
     for i in range(len(days)):
         if seen < len(known) and known[seen] <= days[i]:
             while seen < len(known) and known[seen] <= days[i]:
-                if period_end[seen] >= period:
+                if period_end[seen] > period:
                     period = period_end[seen]
+                    known_since = known[seen]
+                if period_end[seen] == period:
                     current = value[seen]
                 seen += 1
             previous = np.nan
             for event in range(seen):
                 if _YEAR_DAYS_MIN <= period - period_end[event] <= _YEAR_DAYS_MAX:
                     previous = value[event]
-        if days[i] - period <= FACT_AGE_DAYS_MAX:
+        if days[i] - known_since <= FACT_AGE_DAYS_MAX:
             newest[i] = current
             year_before[i] = previous
     return newest, year_before

@@ -194,13 +194,18 @@ class TestReports:
         assert found[date(2015, 7, 1)] == pytest.approx(0.05)
 
     def test_older_than_eighteen_months_is_unknown(self) -> None:
-        period, known = date(2014, 6, 30), date(2014, 9, 30)
+        """Counted from the day the period was first known; a restatement makes it no younger."""
+        period, known, restated = date(2014, 3, 31), date(2014, 6, 30), date(2015, 6, 30)
         found = self.returns_on_assets(
-            [(1, "net_income", period, known, 5.0), (1, "total_assets", period, known, 100.0)]
+            [
+                (1, "net_income", period, known, 5.0),
+                (1, "net_income", period, restated, 4.0),
+                (1, "total_assets", period, known, 100.0),
+            ]
         )
-        last = period + timedelta(days=FACT_AGE_DAYS_MAX)
+        last = known + timedelta(days=FACT_AGE_DAYS_MAX)
         assert last == date(2015, 12, 31)
-        assert found[last] == pytest.approx(0.05)
+        assert found[last] == pytest.approx(0.04)
         assert np.isnan(found[date(2016, 1, 1)])
 
     def test_no_report_is_out_the_next_morning(self) -> None:
