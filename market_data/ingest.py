@@ -183,7 +183,6 @@ def _write(layout: _Layout, digest: str, chunk: Chunk, checked: Checked, *, done
         refused = _quarantine(chunk, checked, batch.batch_id)
         quarantine_rows(session, refused)
         advance_batch(session, batch, read=chunk.size, merged=merged, quarantined=len(refused))
-        raise_vintages(session, dataset="daily_bars", years=merged.years)
     return set(ids.values())
 
 

@@ -111,7 +111,9 @@ def parse(vendor: Vendor, raw: pl.DataFrame, matched: Mapping[str, str], *, symb
         if ours in matched:
             number = _number(matched[ours], schema[matched[ours]])
             typed[f"__{ours}"] = pl.when(number.is_finite()).then(number)
-    named = pl.col(matched["symbol"]).cast(pl.String).str.strip_chars() if "symbol" in matched else pl.lit(symbol, pl.String)
+    named = pl.lit(symbol, pl.String)
+    if "symbol" in matched:
+        named = pl.col(matched["symbol"]).cast(pl.String).str.strip_chars()
     frame = raw.with_columns(**typed)
     read = {"session_on": "__date", **{ours: f"__{ours}" for ours in (*NUMBERS, *_FACTORS) if ours in matched}}
     frame = frame.select(

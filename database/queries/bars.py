@@ -11,8 +11,9 @@ from sqlalchemy import func, insert, select, text
 
 from database.columnar import copy_rows, read_frame
 from database.session import Session, advisory_lock
-from database.tables.bars import DailyBar, ImportBatch, QuarantinedBar
+from database.tables.bars import DailyBar, DataVintage, ImportBatch, QuarantinedBar
 
+DATASET = "daily_bars"
 _EARLIEST = date(1900, 1, 1)
 BAR_TYPES: Mapping[str, str] = {
     "instrument_id": "int4",
@@ -58,10 +59,18 @@ def instruments_with_bars(session: Session, *, session_on: date) -> set[int]:
 
 def last_session_on(session: Session, *, as_of: date | None = None) -> date | None:
     """The newest session that has bars, not after `as_of`."""
-    query = select(func.max(DailyBar.session_on))
-    if as_of is not None:
-        query = query.where(DailyBar.session_on <= as_of)
-    return session.scalar(query)
+    until = as_of or date.max
+    newest_year = session.scalar(
+        select(func.max(DataVintage.year)).where(DataVintage.dataset == DATASET, DataVintage.year <= until.year)
+    )
+    found = None
+    if newest_year is not None:
+        # One partition; a date before its first session needs the others.
+        in_year = DailyBar.session_on.between(date(newest_year, 1, 1), min(until, date(newest_year, 12, 31)))
+        found = session.scalar(select(func.max(DailyBar.session_on)).where(in_year))
+    if found is None:
+        found = session.scalar(select(func.max(DailyBar.session_on)).where(DailyBar.session_on <= until))
+    return found
 
 
 def last_bars(session: Session, *, before: Mapping[str, date], sessions: int) -> pl.DataFrame:
@@ -92,7 +101,8 @@ def read_closes(instrument_ids: Collection[int]) -> pl.DataFrame:
 
 
 def _years(days: npt.NDArray[np.datetime64]) -> frozenset[int]:
-    return frozenset((np.unique(days.astype("datetime64[Y]")).astype(int) + 1970).tolist())
+    years = days.astype("datetime64[Y]").astype(np.int64)
+    return frozenset((np.flatnonzero(np.bincount(years - years.min())) + years.min() + 1970).tolist())
 
 
 def _instruments_stored(session: Session, ids: npt.NDArray[Any], days: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -104,17 +114,22 @@ def _instruments_stored(session: Session, ids: npt.NDArray[Any], days: npt.NDArr
                 select 1 from daily_bars where instrument_id = i.id and session_on between :first_on and :last_on
             )
         """),
-        {"ids": np.unique(ids).tolist(), "first_on": days.min().item(), "last_on": days.max().item()},
+        {"ids": np.flatnonzero(np.bincount(ids)).tolist(), "first_on": days.min().item(), "last_on": days.max().item()},
     )
     return np.array(list(stored), dtype=ids.dtype)
 
 
-def _typed(bars: BarColumns, rows: npt.NDArray[np.bool_], batch_id: int) -> dict[str, tuple[str, npt.NDArray[Any]]]:
-    columns = {name: (kind, bars[name][rows]) for name, kind in BAR_TYPES.items()}
-    return {**columns, "batch_id": ("int8", np.full(int(rows.sum()), batch_id, dtype="i8"))}
+def _typed(bars: BarColumns, batch_id: int) -> dict[str, tuple[str, npt.NDArray[Any]]]:
+    columns = {name: (kind, bars[name]) for name, kind in BAR_TYPES.items()}
+    return {**columns, "batch_id": ("int8", np.full(len(bars["volume"]), batch_id, dtype="i8"))}
 
 
-def _merge_stored(session: Session, bars: BarColumns, rows: npt.NDArray[np.bool_], batch_id: int) -> Merged:
+def _copy_new(session: Session, bars: BarColumns, batch_id: int) -> Merged:
+    rows = copy_rows(session, "daily_bars", _typed(bars, batch_id))
+    return Merged(rows, 0, 0, _years(bars["session_on"]))
+
+
+def _merge_stored(session: Session, bars: BarColumns, batch_id: int) -> Merged:
     session.execute(
         text("""
             create temporary table if not exists staged_bars (
@@ -125,9 +140,9 @@ def _merge_stored(session: Session, bars: BarColumns, rows: npt.NDArray[np.bool_
         """)
     )
     session.execute(text("truncate staged_bars"))
-    staged = copy_rows(session, "staged_bars", _typed(bars, rows, batch_id))
+    staged = copy_rows(session, "staged_bars", _typed(bars, batch_id))
     session.execute(text("analyze staged_bars"))
-    days = bars["session_on"][rows]
+    days = bars["session_on"]
     # The range lets the planner leave out the partitions of other years.
     span = {"first_on": days.min().item(), "last_on": days.max().item()}
     changed = session.scalars(
@@ -168,22 +183,23 @@ def merge_bars(session: Session, bars: BarColumns, *, batch_id: int) -> Merged:
     """Bring `bars` (columns of BAR_TYPES, each instrument and session once) into the table in this transaction.
 
     Instruments that have nothing stored in the span go in by COPY alone; the others by way of a temporary table,
-    from which only new and differing rows are written, so that unchanged rows leave no dead tuples. One merge runs
-    at a time.
+    from which only new and differing rows are written, so that unchanged rows leave no dead tuples. Raises the
+    version of the years in which a row changed. One merge runs at a time.
     """
-    advisory_lock(session, "daily_bars")
-    ids, days = bars["instrument_id"], bars["session_on"]
-    if not len(ids):
-        return Merged(0, 0, 0, frozenset())
-    stored = np.isin(ids, _instruments_stored(session, ids, days))
-    new = ~stored
-    total = Merged(int(new.sum()), 0, 0, _years(days[new]))
-    if total.inserted:
-        copy_rows(session, "daily_bars", _typed(bars, new, batch_id))
-    if stored.any():
-        rest = _merge_stored(session, bars, stored, batch_id)
-        total = Merged(total.inserted + rest.inserted, rest.changed, rest.unchanged, total.years | rest.years)
-    return total
+    advisory_lock(session, DATASET)
+    merged = Merged(0, 0, 0, frozenset())
+    if len(bars["volume"]):
+        stored = _instruments_stored(session, bars["instrument_id"], bars["session_on"])
+        if not len(stored):
+            merged = _copy_new(session, bars, batch_id)
+        else:
+            known = np.isin(bars["instrument_id"], stored)
+            merged = _merge_stored(session, {name: bars[name][known] for name in BAR_TYPES}, batch_id)
+            if not known.all():
+                new = _copy_new(session, {name: bars[name][~known] for name in BAR_TYPES}, batch_id)
+                merged = merged._replace(inserted=merged.inserted + new.inserted, years=merged.years | new.years)
+    raise_vintages(session, dataset=DATASET, years=merged.years)
+    return merged
 
 
 def find_batch(session: Session, *, source: str, content_sha256: str) -> ImportBatch | None:

@@ -213,7 +213,6 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('instrument_id', 'session_on', name=op.f('pk_daily_bars')),
     postgresql_partition_by='RANGE (session_on)'
     )
-    op.create_index('ix_daily_bars_session_on', 'daily_bars', ['session_on'], unique=False)
     op.create_table('esg_flags',
     sa.Column('instrument_id', sa.Integer(), nullable=False),
     sa.Column('flag', sa.String(length=64), nullable=False),
@@ -712,7 +711,6 @@ def downgrade() -> None:
     op.drop_table('fundamentals')
     op.drop_table('feature_values')
     op.drop_table('esg_flags')
-    op.drop_index('ix_daily_bars_session_on', table_name='daily_bars')
     op.drop_table('daily_bars')
     op.drop_index('ix_corporate_actions_ex_on', table_name='corporate_actions')
     op.drop_table('corporate_actions')

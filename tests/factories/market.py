@@ -79,7 +79,7 @@ def _write_bars(session: Session, market: Market, random: np.random.Generator) -
     volumes = np.round(np.exp(random.normal(14, 0.5, size=shape))).astype("i8")
     batch = take_batch(session, source=SOURCE, file_name="synthetic", content_sha256="0" * 64)
     days = np.array(market.sessions, dtype="datetime64[D]")
-    merged = merge_bars(
+    merge_bars(
         session,
         {
             "instrument_id": np.repeat(np.array(market.instrument_ids, dtype="i4"), len(days)),
@@ -94,7 +94,6 @@ def _write_bars(session: Session, market: Market, random: np.random.Generator) -
         batch_id=batch.batch_id,
     )
     finish_batch(session, batch, at=now())
-    raise_vintages(session, dataset="daily_bars", years=merged.years)
 
 
 def _write_macro(session: Session, market: Market, random: np.random.Generator) -> None:

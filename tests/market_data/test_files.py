@@ -18,7 +18,9 @@ class TestReadChunks:
         self, broken: set[int], blank: set[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("market_data.files._CSV_BLOCK_BYTES", 300)
-        lines, number, rows, malformed = ["a,b"], 0, {}, {}
+        lines, number = ["a,b"], 0
+        rows: dict[int, str] = {}
+        malformed: dict[int, str] = {}
         for line in range(401):
             if line in blank:
                 lines.append("")
