@@ -53,19 +53,27 @@ def credit_dividends(
     return credited
 
 
-def apply_splits(session: Session, *, account_id: int, as_of: date, closed_on: date | None) -> int:
-    """Restate the account's lots by splits that its bars were restated by; returns how many splits that were.
+def lots_to_split(session: Session, *, account_ids: Sequence[int], as_of: date) -> list[tuple[int, list[SplitLot]]]:
+    """Per account the open lots bought before a split that has gone ex and is not booked."""
+    lots: dict[int, list[SplitLot]] = defaultdict(list)
+    for lot in queries.lots_before_splits(session, account_ids=account_ids, as_of=as_of):
+        lots[lot.account_id].append(lot)
+    return list(lots.items())
+
+
+def apply_splits(session: Session, *, account_id: int, lots: Sequence[SplitLot], closed_on: date | None) -> int:
+    """Restate those of an account's lots whose bars were restated; returns by how many splits that was.
 
     Raises IntegrityBroken where bars were restated by something else than the split.
     """
-    lots: dict[tuple[date, int], list[SplitLot]] = defaultdict(list)
-    for lot in queries.lots_before_splits(session, account_ids=[account_id], as_of=as_of):
+    groups: dict[tuple[date, int], list[SplitLot]] = defaultdict(list)
+    for lot in lots:
         if _restated(lot):
-            lots[lot.ex_on, lot.instrument_id].append(lot)
-    for (ex_on, instrument_id), group in lots.items():
+            groups[lot.ex_on, lot.instrument_id].append(lot)
+    for (ex_on, instrument_id), group in groups.items():
         facts = read_prices(session, instrument_ids={instrument_id}, as_of=ex_on)[instrument_id]
         _split(session, account_id, ex_on, instrument_id, group, facts.close, closed_on)
-    return len(lots)
+    return len(groups)
 
 
 def _restated(lot: SplitLot) -> bool:

@@ -13,7 +13,7 @@ A session that has been valued is closed: what becomes known of it later is book
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -264,11 +264,20 @@ def _move_positions(session: Session, account_id: int, moves: Sequence[tuple[int
     )
 
 
+def find_faults(session: Session, *, account_ids: Sequence[int]) -> dict[int, str]:
+    """Accounts whose positions differ from their open lots, or whose cash is negative, with what is wrong."""
+    faults = position_queries.position_faults(session, account_ids=account_ids)
+    for account_id, cash in queries.cash_on(session, account_ids=account_ids, until_on=date.max).items():
+        if cash < 0:
+            faults.setdefault(account_id, []).append(f"cash is {cash} USD")
+    return {
+        account_id: f"the books of account {account_id} do not agree: {'; '.join(found)}"
+        for account_id, found in faults.items()
+    }
+
+
 def require_sound_books(session: Session, *, account_id: int) -> None:
-    """Positions equal the sum of open lots and cash is not negative; raises IntegrityBroken otherwise."""
-    faults = position_queries.position_faults(session, account_ids=[account_id]).get(account_id, [])
-    cash: Mapping[int, Decimal] = queries.cash_on(session, account_ids=[account_id], until_on=date.max)
-    if cash[account_id] < 0:
-        faults = [*faults, f"cash is {cash[account_id]} USD"]
+    """Raises IntegrityBroken where `find_faults` finds anything."""
+    faults = find_faults(session, account_ids=[account_id])
     if faults:
-        raise IntegrityBroken(f"the books of account {account_id} do not agree: {'; '.join(faults)}")
+        raise IntegrityBroken(faults[account_id])

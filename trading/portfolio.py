@@ -1,11 +1,10 @@
 """Each account of a book as it stands on a night: cash, holdings, limits, prices, orders under way."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from core.errors import IntegrityBroken
 from core.money import ZERO, money, price
 from database.queries import accounts as account_queries
 from database.queries import ledger as ledger_queries
@@ -51,13 +50,6 @@ class Portfolio:
 def holdings_value(holdings: Mapping[int, Decimal], prices: Mapping[int, PriceFacts]) -> Decimal:
     """Holdings at their last closes, each rounded to the cent."""
     return sum((money(quantity * prices[key].close) for key, quantity in holdings.items()), ZERO)
-
-
-def require_prices(instrument_ids: Collection[int], prices: Mapping[int, PriceFacts]) -> None:
-    """Raises IntegrityBroken where something held has no price, so that nobody knows what the account is worth."""
-    unpriced = sorted(set(instrument_ids) - prices.keys())
-    if unpriced:
-        raise IntegrityBroken(f"instruments {unpriced} are held and have no price in the last 400 days")
 
 
 def read_prices(session: Session, *, instrument_ids: set[int], as_of: date) -> dict[int, PriceFacts]:

@@ -1,6 +1,6 @@
 """Brings a book up to a session's close, and values it there."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -13,10 +13,10 @@ from database.queries import ledger as ledger_queries
 from database.queries import orders as order_queries
 from database.queries import positions as position_queries
 from database.session import Session, advisory_lock
-from trading.entitlements import apply_splits, credit_dividends
-from trading.ledger import require_sound_books
+from trading.entitlements import apply_splits, credit_dividends, lots_to_split
+from trading.ledger import find_faults
 from trading.opening import book_deposit
-from trading.portfolio import holdings_value, read_prices, require_prices
+from trading.portfolio import holdings_value, read_prices
 from trading.reconcile import halt_account, reconcile
 from trading.timeline import Move, move_orders
 
@@ -54,22 +54,18 @@ def settle_book(session: Session, *, as_of: date, book: str) -> Settled:
     deposits = sum(book_deposit(session, account) for account in accounts if account.account_id not in closed)
     earlier = reconcile(session, account_ids=ids, as_of=as_of, open_until=as_of, before_on=as_of)
     halted = dict(earlier.halted)
-    held = position_queries.positions_of(session, account_ids=ids)
-    prices = read_prices(session, instrument_ids={key for positions in held.values() for key in positions}, as_of=as_of)
+    watched = [account.account_id for account in accounts if account.status == "active"]
+    for key, reason in _broken_books(session, watched, as_of).items():
+        halt_account(session, account_id=key, reason=reason)
+        halted[key] = reason
     splits = 0
-    for account in accounts:
-        if account.account_id in halted or account.status == "halted":
-            continue
+    for key, lots in lots_to_split(session, account_ids=[key for key in watched if key not in halted], as_of=as_of):
         try:
             with session.begin_nested():
-                require_sound_books(session, account_id=account.account_id)
-                require_prices(held[account.account_id], prices)
-                splits += apply_splits(
-                    session, account_id=account.account_id, as_of=as_of, closed_on=closed.get(account.account_id)
-                )
+                splits += apply_splits(session, account_id=key, lots=lots, closed_on=closed.get(key))
         except IntegrityBroken as error:
-            halt_account(session, account_id=account.account_id, reason=str(error))
-            halted[account.account_id] = str(error)
+            halt_account(session, account_id=key, reason=str(error))
+            halted[key] = str(error)
     credited = credit_dividends(
         session, account_ids=[key for key in ids if key not in halted], as_of=as_of, closed=closed
     )
@@ -82,6 +78,18 @@ def settle_book(session: Session, *, as_of: date, book: str) -> Settled:
         expired=_expire(session, ids, as_of),
         halted=halted,
     )
+
+
+def _broken_books(session: Session, account_ids: Sequence[int], as_of: date) -> dict[int, str]:
+    """Accounts whose books do not agree, or hold something that nobody can price."""
+    broken = find_faults(session, account_ids=account_ids)
+    held = position_queries.positions_of(session, account_ids=account_ids)
+    prices = read_prices(session, instrument_ids={key for positions in held.values() for key in positions}, as_of=as_of)
+    for key, positions in held.items():
+        unpriced = sorted(positions.keys() - prices.keys())
+        if unpriced:
+            broken.setdefault(key, f"instruments {unpriced} are held and have no price in the last 400 days")
+    return broken
 
 
 def _expire(session: Session, account_ids: Collection[int], as_of: date) -> int:
