@@ -52,7 +52,9 @@ class TestStep:
         np.put_along_axis(dense, decisions.slots[:-1], weights[:-1, :-1], axis=1)
         last = int(decisions.session_index[-1]) + 1
         theirs = run_backtest(
-            Prices(market.open[:last], market.close[:last], _average_volume(market.volume)[:last], market.dividend[:last]),
+            Prices(
+                market.open[:last], market.close[:last], _average_volume(market.volume)[:last], market.dividend[:last]
+            ),
             decided=decisions.session_index[:-1],
             weights=dense,
             cash_usd=250_000,

@@ -78,7 +78,9 @@ class TestQuantise:
 
 
 class TestLimits:
-    @pytest.mark.parametrize("limits", [{"position_weight_max": 0.0}, {"position_weight_max": 1.1}, {"cash_weight_min": 1.0}])
+    @pytest.mark.parametrize(
+        "limits", [{"position_weight_max": 0.0}, {"position_weight_max": 1.1}, {"cash_weight_min": 1.0}]
+    )
     def test_refuses_what_no_portfolio_can_keep(self, limits: dict[str, float]) -> None:
         with pytest.raises(InputError, match=next(iter(limits))):
             Limits(**limits)
