@@ -12,13 +12,15 @@ import polars as pl
 from core.config import get_settings
 from core.errors import DataMissing
 from core.progress import Progress, silent
-from database.queries.bars import read_bars, vintages
+from database.queries.bars import read_bars
 from database.queries.index_memberships import read_memberships
 from database.queries.instruments import read_instruments
 from database.queries.macro_series import read_macro
-from database.queries.regimes import add_regimes, regimes_on
+from database.queries.regimes import add_regimes, regimes_on, sessions_read
 from database.session import Session, database_url
 from database.tables.regimes import LABELS, Regime
+from market_data.calendars import sessions_between
+from market_data.service import data_vintage
 from quant.regime_drivers import describe_drivers
 from quant.regime_inputs import compute_inputs
 from quant.regimes import DETECTORS
@@ -65,8 +67,9 @@ def detect_regime(session: Session, *, as_of: date) -> RegimeReading:
         detector=acted_on,
         label=reading.label,
         raw_label=reading.raw_label,
-        probabilities=reading.probabilities,
-        drivers=reading.drivers,
+        # The database keeps JSON's content, not its order.
+        probabilities={label: reading.probabilities[label] for label in LABELS},
+        drivers={name: reading.drivers[name] for name in DETECTORS[acted_on].reads},
         detector_version=reading.detector_version,
         other_labels={name: other.label for name, other in stored.items()},
     )
@@ -77,26 +80,30 @@ def detect_regimes(session: Session, *, first_on: date, last_on: date, progress:
 
     Sessions before the first bar are history to learn from, not to be read.
     """
-    versions = _versions(session)
-    history = _history(database_url(), json.dumps(versions))
+    present = sessions_read(session, first_on=first_on, last_on=last_on)
+    wanted = sessions_between(first_on, last_on)
+    if all(present.get(name, set()).issuperset(wanted) for name in DETECTORS):
+        return 0
+    history = _history(database_url(), _versions(session))
     within = pl.col("session_on").is_between(max(first_on, history.bars_from_on), last_on)
     inputs = {row["session_on"]: row for row in history.inputs.filter(within).to_dicts()}
+    digests = {year: _digest(session, year) for year in {day.year for day in inputs}}
     stored = 0
     for done, (name, readings) in enumerate(history.readings.items()):
         progress("regimes", done, len(DETECTORS))
-        rows = [
-            _row(name, reading, inputs[reading["session_on"]], versions)
-            for reading in readings.filter(within).to_dicts()
-        ]
-        stored += add_regimes(session, rows)
+        stored += add_regimes(
+            session,
+            [
+                _row(name, reading, inputs[reading["session_on"]], digests[reading["session_on"].year])
+                for reading in readings.filter(within).to_dicts()
+                if reading["session_on"] not in present.get(name, set())
+            ],
+        )
     progress("regimes", len(DETECTORS), len(DETECTORS))
     return stored
 
 
-def _row(detector: str, reading: dict[str, Any], inputs: dict[str, Any], versions: dict[str, dict[int, int]]) -> Regime:
-    known = {
-        name: {y: v for y, v in years.items() if y <= reading["session_on"].year} for name, years in versions.items()
-    }
+def _row(detector: str, reading: dict[str, Any], inputs: dict[str, Any], digest: str) -> Regime:
     return Regime(
         session_on=reading["session_on"],
         detector=detector,
@@ -105,12 +112,18 @@ def _row(detector: str, reading: dict[str, Any], inputs: dict[str, Any], version
         probabilities={label: round(reading[label], 6) for label in LABELS},
         drivers=describe_drivers(DETECTORS[detector].reads, inputs),
         detector_version=DETECTORS[detector].version,
-        data_vintage={"digest": sha256(json.dumps(known).encode()).hexdigest()},
+        data_vintage={"digest": digest},
     )
 
 
-def _versions(session: Session) -> dict[str, dict[int, int]]:
-    return vintages(session, last_year=date.max.year)
+def _digest(session: Session, year: int) -> str:
+    """Fingerprint of the versions of all data up to `year`."""
+    known = data_vintage(session, as_of=date(year, 12, 31))
+    return sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+
+
+def _versions(session: Session) -> str:
+    return json.dumps(data_vintage(session, as_of=date.max), sort_keys=True)
 
 
 @lru_cache(maxsize=1)
@@ -132,7 +145,7 @@ def _history(database: str, versions: str) -> _History:  # noqa: ARG001 both are
 
 def _what_is_missing(session: Session, as_of: date) -> str:
     detector = DETECTORS[get_settings().regime_detector]
-    rows = _history(database_url(), json.dumps(_versions(session))).inputs.filter(pl.col("session_on") == as_of)
+    rows = _history(database_url(), _versions(session)).inputs.filter(pl.col("session_on") == as_of)
     if rows.is_empty():
         return f"no regime for {as_of}: there are no bars of that session"
     missing = [name for name in detector.reads if rows[name].item() is None]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 
 import polars as pl
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from database.columnar import read_frame
@@ -12,7 +12,6 @@ from database.session import Session
 from database.tables.regimes import LABELS, Regime
 
 _GIVEN_BY_THE_DATABASE = frozenset({"created_at"})
-_ROWS_AT_ONCE = 1000
 
 
 def regimes_on(session: Session, *, session_on: date) -> dict[str, Regime]:
@@ -26,21 +25,26 @@ def find_regime(session: Session, *, session_on: date, detector: str) -> Regime 
     return session.get(Regime, (session_on, detector))
 
 
+def sessions_read(session: Session, *, first_on: date, last_on: date) -> dict[str, set[date]]:
+    """By detector, the sessions between two days that have a reading."""
+    rows = session.execute(
+        select(Regime.detector, func.array_agg(Regime.session_on))
+        .where(Regime.session_on.between(first_on, last_on))
+        .group_by(Regime.detector)
+    )
+    return {detector: set(days) for detector, days in rows}
+
+
 def add_regimes(session: Session, regimes: Sequence[Regime]) -> int:
     """Store the readings that are not there yet; what was said once stands. Returns how many were new."""
+    if not regimes:
+        return 0
     names = [column.name for column in Regime.__table__.columns if column.name not in _GIVEN_BY_THE_DATABASE]
-    values = [{name: getattr(regime, name) for name in names} for regime in regimes]
-    stored = 0
-    for start in range(0, len(values), _ROWS_AT_ONCE):
-        stored += len(
-            session.scalars(
-                insert(Regime)
-                .values(values[start : start + _ROWS_AT_ONCE])
-                .on_conflict_do_nothing()
-                .returning(Regime.session_on)
-            ).all()
-        )
-    return stored
+    stored = session.scalars(
+        insert(Regime).on_conflict_do_nothing().returning(Regime.session_on),
+        [{name: getattr(regime, name) for name in names} for regime in regimes],
+    )
+    return len(stored.all())
 
 
 def read_regimes(*, as_of: date, detector: str, first_on: date | None = None) -> pl.DataFrame:
