@@ -32,5 +32,5 @@ def command(
     print_table(
         "what drove it",
         ["input", ">value", "in words"],
-        [(name, driver.get("value"), driver.get("text", "")) for name, driver in reading.drivers.items()],
+        [(name, driver.get("value"), driver.get("sentence", "")) for name, driver in reading.drivers.items()],
     )
