@@ -96,6 +96,7 @@ class TestHiddenMarkov:
     def test_densities_are_the_normal_ones(self) -> None:
         source = np.random.default_rng(11)
         model = GaussianChain(n_components=2, covariance_type="full")
+        model.n_features = 3
         model.means_ = source.normal(size=(2, 3))
         root = source.normal(size=(2, 3, 3))
         model.covars_ = root @ root.transpose(0, 2, 1) + np.eye(3)
