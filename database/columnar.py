@@ -5,7 +5,11 @@ nothing; reads come back as Arrow through ADBC on a connection of their own, so 
 Format: https://www.postgresql.org/docs/18/sql-copy.html (section "Binary Format").
 """
 
+import atexit
+import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import adbc_driver_postgresql.dbapi
@@ -66,12 +70,52 @@ def copy_rows(session: Session, table: str, columns: Mapping[str, tuple[str, npt
 
 
 def read_frame(query: str, parameters: Sequence[Any] = ()) -> pl.DataFrame:
-    """Run `query` ($1, $2 ... for parameters) on a connection of its own; the result as a Polars frame."""
-    with (
-        adbc_driver_postgresql.dbapi.connect(database_url()) as connection,
-        connection.cursor() as cursor,
-    ):
+    """Run `query` ($1, $2 ... for parameters) on a connection of its own; the result as a Polars frame.
+
+    The connection is kept for the thread's next read: opening one costs more than most of our queries. It commits by
+    itself, so it holds no lock and no old view of the data in between.
+    """
+    held = _reader.connection is not None
+    try:
+        return _read(query, parameters)
+    except adbc_driver_postgresql.dbapi.Error:
+        if not held:
+            raise
+        # The kept connection may have died with a restarted server; a new one tells.
+        _reader.close()
+        return _read(query, parameters)
+
+
+def _read(query: str, parameters: Sequence[Any]) -> pl.DataFrame:
+    with _reader.open().cursor() as cursor:
         cursor.execute(query, tuple(parameters) if parameters else None)
         frame = pl.from_arrow(cursor.fetch_arrow_table())
     assert isinstance(frame, pl.DataFrame)
     return frame
+
+
+class _Reader(threading.local):
+    """This thread's connection; a forked child and a new URL get one of their own."""
+
+    def __init__(self) -> None:
+        self.connection: adbc_driver_postgresql.dbapi.Connection | None = None
+        self.key: tuple[int, str] | None = None
+
+    def open(self) -> adbc_driver_postgresql.dbapi.Connection:
+        key = (os.getpid(), database_url())
+        if self.connection is None or self.key != key:
+            if self.key is not None and self.key[0] == key[0]:
+                self.close()
+            self.connection = adbc_driver_postgresql.dbapi.connect(key[1], autocommit=True)
+            self.key = key
+        return self.connection
+
+    def close(self) -> None:
+        if self.connection is not None:
+            with suppress(adbc_driver_postgresql.dbapi.Error):
+                self.connection.close()
+        self.connection = None
+
+
+_reader = _Reader()
+atexit.register(_reader.close)
