@@ -5,17 +5,17 @@ import threading
 
 import typer
 
-from cli.output import print_table, say
+from cli.arguments import JsonFlag
+from cli.output import print_json, print_table, say
 from cli.stack import ServerState, supervise
 
 
-def command() -> None:
+def command(as_json: JsonFlag = False) -> None:
     """Start the database, the queue, MLflow, the worker and the scheduler; Ctrl-C stops them all."""
     stopping = threading.Event()
-
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, lambda *_: stopping.set())
-    if not supervise(stopping, tell=say, on_ready=_show):
+    if not supervise(stopping, tell=say, on_ready=print_json if as_json else _show):
         raise typer.Exit(1)
 
 
