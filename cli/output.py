@@ -37,6 +37,7 @@ def _plain(value: Any) -> Any:
 def print_json(value: Any) -> None:
     """One JSON document on stdout; unknown stays null, NaN is not JSON and is refused."""
     sys.stdout.write(json.dumps(value, default=_plain, indent=2, allow_nan=False) + "\n")
+    sys.stdout.flush()  # `acis up --json` goes on running behind it
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, caption: str = "") -> None:
