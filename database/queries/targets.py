@@ -70,9 +70,9 @@ def add_targets(session: Session, targets: Sequence[Target], *, weights: Sequenc
         row.account_id: row.target_id
         for row in session.execute(
             insert(Target)
-            .values([{name: getattr(target, name) for name in names} for target in targets])
             .on_conflict_do_nothing(index_elements=["account_id", "session_on"])
-            .returning(Target.account_id, Target.target_id)
+            .returning(Target.account_id, Target.target_id),
+            [{name: getattr(target, name) for name in names} for target in targets],
         )
     }
     rows = [
@@ -82,7 +82,7 @@ def add_targets(session: Session, targets: Sequence[Target], *, weights: Sequenc
         for instrument_id, weight in held.items()
     ]
     if rows:
-        session.execute(insert(TargetWeight).values(rows))
+        session.execute(insert(TargetWeight), rows)
     return len(stored)
 
 
