@@ -121,8 +121,8 @@ def train_fold(plan: FoldPlan, rows: Dataset, features: Sequence[Feature], *, th
         embargo_sessions=recipe.label_sessions,
     )[0]
     grown = grow(
-        _lessons(recipe, rows, fold.train),
-        _lessons(recipe, rows, fold.validation),
+        lessons(recipe, rows, fold.train),
+        lessons(recipe, rows, fold.validation),
         features=features,
         emphasis=recipe.emphasis,
         parameters=plan.parameters,
@@ -200,7 +200,7 @@ def judge_year(
     return _flatten(scored), metrics
 
 
-def _lessons(recipe: Recipe, rows: Dataset, window: slice) -> Rows:
+def lessons(recipe: Recipe, rows: Dataset, window: slice) -> Rows:
     """The window's rows that the recipe learns from and whose label is known."""
     parts = []
     for part in rows.window(window):
