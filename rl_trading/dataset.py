@@ -12,6 +12,7 @@ import polars as pl
 
 from core.config import get_settings
 from core.errors import DataMissing
+from core.log import get_logger
 from core.progress import Progress, silent
 from database.queries.bars import read_bars
 from database.queries.corporate_actions import read_dividends
@@ -25,6 +26,7 @@ from rl_trading.windows import STOCKS, Decisions, Market
 Floats32 = npt.NDArray[np.float32]
 # Calendar days that hold the sessions which the simple allocators look back on, with room to spare.
 HISTORY_DAYS = 400
+_log = get_logger("rl_trading")
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ def load_history(*, as_of: date, first_on: date, progress: Progress = silent) ->
     progress("reading features", 2, 4)
     table = _with_features(top, as_of)
     context = _contexts(table, as_of)
+    table = table.join(context.select("session_on"), on="session_on", how="semi", maintain_order="left")
     progress("laying out decisions", 3, 4)
     decisions = tuple(
         _decisions(str(name), part, context, market)
@@ -90,16 +93,16 @@ def _with_features(top: pl.DataFrame, as_of: date) -> pl.DataFrame:
 
 
 def _contexts(table: pl.DataFrame, as_of: date) -> pl.DataFrame:
-    """session_on and the context columns, one row a session."""
-    market = table.group_by("session_on").agg(pl.col(name).drop_nulls().first() for name in MARKET_FEATURES)
+    """session_on and the context columns, one row a session; sessions whose regime cannot be read are left out."""
+    known = (pl.col(name).drop_nulls().drop_nans().first() for name in MARKET_FEATURES)
+    market = table.group_by("session_on").agg(known)
     regimes = read_regimes(as_of=as_of, detector=get_settings().regime_detector)
-    joined = market.join(regimes, on="session_on", how="left").sort("session_on")
-    bare = joined.filter(pl.col("label").is_null())["session_on"]
-    if len(bare):
-        raise DataMissing(
-            f"{len(bare)} sessions with scores have no regime, the first is {bare[0]}; read them: acis regime"
-        )
-    return joined.select("session_on", *CONTEXT_COLUMNS)
+    joined = market.join(regimes, on="session_on", how="inner").sort("session_on")
+    if len(joined) < len(market):
+        _log.info("sessions without a regime are not learned from", sessions=len(market) - len(joined))
+    if joined.is_empty():
+        raise DataMissing("no session with scores has a regime; read the regimes first: acis regime")
+    return joined.select("session_on", pl.col(CONTEXT_COLUMNS).cast(pl.Float32).fill_null(np.nan))
 
 
 def _decisions(strategy: str, table: pl.DataFrame, context: pl.DataFrame, market: Market) -> Decisions:
@@ -117,7 +120,7 @@ def _decisions(strategy: str, table: pl.DataFrame, context: pl.DataFrame, market
         session_index=index.astype(np.int64),
         slots=slots,
         stocks=stocks,
-        context=seen.select(CONTEXT_COLUMNS).cast(pl.Float32).to_numpy(),
+        context=seen.select(CONTEXT_COLUMNS).to_numpy(),
     )
 
 

@@ -25,9 +25,9 @@ class Learners:
     def __init__(self, count: int, log: IO[str]) -> None:
         self._log = log
         self._idle: SimpleQueue[subprocess.Popen[str]] = SimpleQueue()
-        self._all = [self._start() for _ in range(count)]
+        self.processes = [self._start() for _ in range(count)]
         self._threads = ThreadPoolExecutor(count)
-        for process in self._all:
+        for process in self.processes:
             self._idle.put(process)
 
     def _start(self) -> subprocess.Popen[str]:
@@ -67,10 +67,10 @@ class Learners:
     def stop(self) -> None:
         """End every process, whatever it does, and forget what is still queued."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-        for process in self._all:
+        for process in self.processes:
             if process.poll() is None:
                 process.terminate()
-        for process in self._all:
+        for process in self.processes:
             try:
                 process.wait(_GRACE_S)
             except subprocess.TimeoutExpired:
