@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from database.queries.orders import insert_orders, move_orders, orders_by_client_id, set_broker_ids
 from database.tables.accounts import Account
 from tests.factories.nights import create_funded_account
-from tests.factories.plans import create_target
 from tests.factories.quotes import NEXT, NIGHT, SESSIONS, create_priced_stock, create_stock
+from tests.factories.targets import create_target
 from trading.broker import STATUSES, Answer, BrokerOrder, Ticket
 from trading.brokers import BROKERS
 from trading.order import client_order_id

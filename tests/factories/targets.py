@@ -26,9 +26,7 @@ def create_allocation(session: Session, *, session_on: date, weights: Mapping[in
     model = session.scalar(
         select(ModelVersion).where(ModelVersion.strategy == STRATEGY, ModelVersion.valid_from_on <= session_on)
     )
-    batch = create_batch(
-        session, session_on=session_on, strategy=STRATEGY, instrument_ids=sorted(weights), model=model
-    )
+    batch = create_batch(session, session_on=session_on, strategy=STRATEGY, instrument_ids=sorted(weights), model=model)
     allocation = Allocation(
         session_on=session_on,
         strategy=STRATEGY,

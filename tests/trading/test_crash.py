@@ -15,7 +15,7 @@ from core.config import REPOSITORY
 from database.session import transaction
 from tests.factories.market import Market, create_market
 from tests.factories.nights import create_funded_account
-from tests.factories.plans import create_target, equal_weights
+from tests.factories.targets import create_target, equal_weights
 from tests.trading.killed_night import run_night
 
 _numbers = count(1)

@@ -14,8 +14,8 @@ from database.tables.features import FeatureSnapshot
 from database.tables.regimes import LABELS, Regime
 from database.tables.runs import Run
 from tests.factories.nights import create_funded_account, trade_night
-from tests.factories.plans import create_target
 from tests.factories.quotes import NEXT, NIGHT, create_priced_stock
+from tests.factories.targets import create_target
 from trading import service
 from trading.risk_rules import RISK_RULES
 

@@ -14,7 +14,6 @@ from database.queries import positions as position_queries
 from database.tables.accounts import Account
 from tests.factories.market import Market, create_market
 from tests.factories.nights import create_funded_account, trade_night
-from tests.factories.plans import create_target, equal_weights
 from tests.factories.quotes import (
     NEXT,
     NIGHT,
@@ -23,6 +22,7 @@ from tests.factories.quotes import (
     create_priced_stock,
     create_split,
 )
+from tests.factories.targets import create_target, equal_weights
 from trading import service
 
 D = Decimal

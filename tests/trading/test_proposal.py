@@ -12,8 +12,8 @@ from core.errors import InputError, Refused
 from database.queries.orders import RecommendationRow, recommendations_on
 from database.tables.accounts import Account
 from tests.factories.nights import create_funded_account, trade_night
-from tests.factories.plans import create_target
 from tests.factories.quotes import NEXT, NIGHT, SESSIONS, create_priced_stock
+from tests.factories.targets import create_target
 from trading import service
 from trading.risk_rules import RISK_RULES
 

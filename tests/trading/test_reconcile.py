@@ -13,8 +13,8 @@ from database.tables.accounts import Account
 from database.tables.orders import STATES
 from tests.factories.brokers import FaultyBroker
 from tests.factories.nights import create_funded_account
-from tests.factories.plans import create_target
 from tests.factories.quotes import NEXT, NIGHT, create_priced_stock
+from tests.factories.targets import create_target
 from trading import service
 from trading.broker import Capabilities
 from trading.brokers import BROKERS

@@ -14,8 +14,8 @@ from quant.costs import STANDARD_COSTS, VOLUME_SESSIONS
 from quant.simulator import settle_account
 from tests.factories.market import Market, create_market
 from tests.factories.nights import create_funded_account, trade_night
-from tests.factories.plans import create_target, equal_weights
 from tests.factories.quotes import create_dividend
+from tests.factories.targets import create_target, equal_weights
 
 D = Decimal
 
