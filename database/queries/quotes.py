@@ -70,3 +70,9 @@ def opens_between(
         {"ids": sorted(instrument_ids), "after_on": after_on, "until_on": until_on},
     )
     return {(row.instrument_id, row.session_on): Opening._make(row) for row in rows}
+
+
+def has_bars(session: Session, *, session_on: date) -> bool:
+    """Whether anything traded on the session, as far as we know."""
+    found = session.execute(text("select 1 from daily_bars where session_on = :day limit 1"), {"day": session_on})
+    return found.first() is not None

@@ -18,7 +18,6 @@ from database.queries import ledger as ledger_queries
 from database.queries import orders as order_queries
 from database.queries import positions as position_queries
 from database.queries import quotes
-from database.queries.bars import last_session_on
 from database.queries.orders import OrderRow
 from database.session import Session
 from database.tables.fills import Fill
@@ -67,14 +66,20 @@ class PaperBroker:
             if order.broker_order_id is not None
         ]
         first_on = min(order.session_on for order in orders)
-        known_on = last_session_on(self.session, as_of=self.open_until)
-        if known_on is None or known_on <= first_on:
+        sessions = list(
+            takewhile(
+                lambda day: quotes.has_bars(self.session, session_on=day),
+                sessions_between(first_on + timedelta(days=1), self.open_until),
+            )
+        )
+        if not sessions:
             return {order.client_order_id: _waiting(order) for order in orders}
-        sessions = sessions_between(first_on + timedelta(days=1), known_on)
         by_account: dict[int, list[OrderRow]] = defaultdict(list)
         for order in orders:
             by_account[order.account_id].append(order)
-        exchange = _Exchange(self.session, orders=orders, account_ids=account_ids, first_on=first_on, until_on=known_on)
+        exchange = _Exchange(
+            self.session, orders=orders, account_ids=account_ids, first_on=first_on, until_on=sessions[-1]
+        )
         found: dict[str, BrokerOrder] = {}
         for account_id, queue in by_account.items():
             found |= exchange.settle_queue(account_id, queue, sessions)
