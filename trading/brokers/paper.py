@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import ROUND_FLOOR, Decimal
+from itertools import takewhile
 
 from core.money import CENT, ZERO, money, price
 from database.queries import fills as fill_queries
