@@ -100,7 +100,7 @@ class TestEveryDetector:
         later = inputs.filter(pl.col("session_on") >= date(2004, 1, 1))
         whole = detector.detect(later)
         source = np.random.default_rng(7)
-        for cut in source.choice(np.arange(1600, len(later)), size=5, replace=False):
+        for cut in source.choice(np.arange(1600, len(later)), size=3, replace=False):
             day = later["session_on"][int(cut)]
             known = whole.filter(pl.col("session_on") <= day)
             assert detector.detect(later[: int(cut) + 1]).equals(known), f"cut off after {day}"
