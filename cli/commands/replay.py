@@ -7,7 +7,8 @@ import typer
 from cli.arguments import JsonFlag, parse_date
 from cli.output import print_json, print_table, say, shown_progress
 from cli.training import train_missing
-from mlops.jobs.replay import Replay, run_replay
+from mlops.jobs.build_features import run_build_features
+from mlops.jobs.replay import Replay, require_stretch, run_replay
 
 
 def command(
@@ -20,7 +21,9 @@ def command(
     Models that the stretch needs and that are missing are trained first. A second run changes nothing.
     """
     first_on, last_on = parse_date(first, "--from"), parse_date(last, "--to")
+    require_stretch(first_on, last_on)
     with shown_progress() as progress:
+        run_build_features(progress=progress)
         train_missing(years=list(range(first_on.year, last_on.year + 1)), progress=progress)
         replay = run_replay(first_on=first_on, last_on=last_on, progress=progress)
     if as_json:

@@ -68,11 +68,10 @@ def run_replay(*, first_on: date, last_on: date, progress: Progress = silent) ->
     """Run every night from `first_on` to `last_on`, in order, on clones of the paper accounts.
 
     Each night uses the models whose folds were valid on it. Nights that ran before are not run again, so a replay
-    that was cut off carries on and a second one changes nothing. Raises InputError for an empty stretch or one that
-    goes past the last bars.
+    that was cut off carries on and a second one changes nothing. Raises InputError as `require_stretch`.
     """
     begun = time.perf_counter()
-    sessions = _sessions(first_on, last_on)
+    sessions = require_stretch(first_on, last_on)
     book = book_name(first_on, last_on)
     with exclusive_run(JOB, last_on, book):
         build_features(progress=progress)
@@ -88,7 +87,8 @@ def run_replay(*, first_on: date, last_on: date, progress: Progress = silent) ->
     return _summary(book, first_on, last_on, sessions, before, reports, time.perf_counter() - begun)
 
 
-def _sessions(first_on: date, last_on: date) -> list[date]:
+def require_stretch(first_on: date, last_on: date) -> list[date]:
+    """The sessions of the stretch, or InputError: it is empty, runs backwards or goes past the last bars."""
     if last_on < first_on:
         raise InputError(f"--from is {first_on} and --to is {last_on}: the first must not be later than the last")
     sessions = sessions_between(first_on, last_on)
