@@ -4,30 +4,79 @@ With f = adj_close / close, a dividend of D going ex on session t lowers all ear
 1 - D / close[t-1], so D = close[t-1] * (1 - f[t-1] / f[t]): the vendors' own adjustment (CRSP's) turned round.
 """
 
+from dataclasses import dataclass, field
+
 import polars as pl
 
-# Prices in single precision leave jumps of 5e-7 in f; the smallest dividends of large companies are 3e-4 of the price.
+# Prices in single precision leave jumps of 5e-7 in f; the smallest dividends of large companies are 6e-5 of the price.
 SHARE_MIN = 5e-5
-# Where adjusted closes are rounded to the cent, the usual jump tells the noise of the instrument.
-_NOISE_FACTOR = 6.0
+_CLOSES = ("symbol", "session_on", "close", "adj_close")
+
+
+def _rounding(step: float) -> pl.Expr:
+    """What rounding both adjusted closes to `step` may do to the share; 0 where one of them is finer than that."""
+    now, before = pl.col("adj_close"), pl.col("adj_close_before")
+    coarse = pl.all_horizontal(((price / step) - (price / step).round()).abs() < 1e-6 for price in (now, before))
+    return pl.when(coarse).then(1.05 * step / 2 * (1 / now + 1 / before)).otherwise(0.0)
 
 
 def implied_dividends(bars: pl.DataFrame) -> pl.DataFrame:
-    """instrument_id, ex_on, amount_usd of bars (instrument_id, session_on, close, adj_close) sorted by both.
+    """`by`, ex_on, amount_usd of bars (`by`, session_on, close, adj_close) sorted by both; `by` is the first column.
 
-    Amounts are a share on the split basis of `close`, rounded to 0.0001 USD. Noise of rounding is left out.
+    Amounts are a share on the split basis of `close`, rounded to 0.0001 USD. What rounding of the prices could have
+    made is left out. Each amount depends on two neighbouring bars alone.
     """
-    kept = (pl.col("adj_close") / pl.col("close")).alias("kept")
-    share = (1 - pl.col("kept").shift(1) / pl.col("kept")).over("instrument_id").alias("share")
+    by = bars.columns[0]
+    kept, kept_before = pl.col("adj_close") / pl.col("close"), pl.col("adj_close_before") / pl.col("close_before")
+    # Rounding matters for the few candidates only.
     return (
-        bars.with_columns(kept)
-        .with_columns(share, pl.col("close").shift(1).over("instrument_id").alias("close_before"))
-        .with_columns(noise=_NOISE_FACTOR * pl.col("share").abs().median().over("instrument_id"))
-        .filter(pl.col("share") > pl.max_horizontal(pl.lit(SHARE_MIN), "noise"))
+        bars.with_columns(
+            pl.col("close").shift(1).over(by).alias("close_before"),
+            pl.col("adj_close").shift(1).over(by).alias("adj_close_before"),
+        )
+        .with_columns(share=1 - kept_before / kept)
+        .filter(pl.col("share") > SHARE_MIN)
+        .filter(pl.col("share") > pl.max_horizontal(_rounding(0.01), _rounding(0.001), _rounding(0.0001)))
         .select(
-            "instrument_id",
+            by,
             pl.col("session_on").alias("ex_on"),
             (pl.col("close_before") * pl.col("share")).round(4).alias("amount_usd"),
         )
         .filter(pl.col("amount_usd") > 0)
     )
+
+
+@dataclass
+class DividendStream:
+    """Dividends of bars that come in chunks, each symbol in order of sessions.
+
+    Symbols that do not keep the order, and those `set_aside` because other bars of theirs are stored, are left to
+    whoever can look at all their bars.
+    """
+
+    set_aside: set[str] = field(default_factory=set)
+    _last: dict[str, pl.DataFrame] = field(default_factory=dict)
+    _found: list[pl.DataFrame] = field(default_factory=list)
+
+    def take(self, bars: pl.DataFrame) -> None:
+        """The next good bars, sorted by symbol and session."""
+        before = []
+        for (symbol,), own in bars.select(_CLOSES).group_by("symbol", maintain_order=True):
+            name = str(symbol)
+            if name in self._last:
+                if self._last[name]["session_on"].item() >= own["session_on"][0]:
+                    self.set_aside.add(name)
+                before.append(self._last[name])
+            self._last[name] = own.tail(1)
+        rows = bars.select(_CLOSES)
+        if before:
+            rows = pl.concat([*before, rows]).sort("symbol", "session_on")
+        self._found.append(implied_dividends(rows))
+
+    def symbols(self) -> set[str]:
+        """All symbols that came."""
+        return set(self._last)
+
+    def dividends(self) -> pl.DataFrame:
+        """symbol, ex_on, amount_usd of the symbols that were not set aside."""
+        return pl.concat(self._found).filter(~pl.col("symbol").is_in(self.set_aside))

@@ -117,16 +117,13 @@ class Gate:
 
     def _mark_series(self, ordered: pl.DataFrame) -> pl.DataFrame:
         """Jumps and stale runs among the rows that stand so far, seen together with their context."""
-        standing = ordered.filter(pl.col("reason").is_null())
-        nearby = self._context.filter(pl.col("symbol").is_in(standing["symbol"].unique().implode()))
+        rows = ordered.filter(pl.col("reason").is_null()).select(*BAR_SCHEMA, "row_number")
+        nearby = self._context.filter(pl.col("symbol").is_in(rows["symbol"].unique().implode()))
+        # A stored bar that the file brings again is not its own neighbour.
+        nearby = nearby.join(rows, on=["symbol", "session_on"], how="anti")
         if len(nearby):
-            rows = pl.concat(
-                [nearby.with_columns(row_number=pl.lit(_CONTEXT, pl.Int64)), standing.select(*BAR_SCHEMA, "row_number")]
-            ).sort("symbol", "session_on", "row_number")
-            # A stored bar that the file brings again is not its own neighbour.
-            rows = rows.unique(["symbol", "session_on"], keep="last", maintain_order=True)
-        else:
-            rows = standing.select(*BAR_SCHEMA, "row_number")
+            rows = pl.concat([nearby.with_columns(row_number=pl.lit(_CONTEXT, pl.Int64)), rows])
+            rows = rows.sort("symbol", "session_on", "row_number")
         codes = rows["symbol"].rle_id().cast(pl.Int64).to_numpy()
         values = {name: rows[name].cast(pl.Float64).to_numpy() for name in NUMBERS}
         jump = jumps(codes, rows["session_on"].cast(pl.Int32).cast(pl.Int64).to_numpy(), values)

@@ -29,13 +29,14 @@ from database.queries.bars import (
     quarantine_rows,
     raise_vintages,
     read_closes,
+    symbols_with_bars,
     take_batch,
 )
 from database.queries.corporate_actions import replace_dividends
 from database.queries.instruments import add_symbols, ids_by_symbol
 from database.session import Session, transaction
 from market_data.calendars import all_sessions
-from market_data.dividends import implied_dividends
+from market_data.dividends import DividendStream, implied_dividends
 from market_data.files import Chunk, content_hash, count_rows, read_chunks, read_header, read_whole
 from market_data.gate import Checked, Gate
 from market_data.quality import CONTEXT_SESSIONS, REFUSED_SCHEMA, Reason
@@ -105,14 +106,17 @@ def _chunks(layout: _Layout) -> Iterator[Chunk]:
         yield from read_chunks(layout.path, columns)
 
 
-def _checked_chunks(layout: _Layout, gate: Gate) -> Iterator[tuple[Chunk, Checked]]:
+def _checked_chunks(layout: _Layout, gate: Gate, dividends: DividendStream) -> Iterator[tuple[Chunk, Checked]]:
     for chunk in _chunks(layout):
         rows = parse(layout.vendor, chunk.rows, layout.matched, symbol=layout.symbol)
         newcomers = gate.newcomers(rows)
         if newcomers:
             with transaction() as session:
                 gate.remember(last_bars(session, before=newcomers, sessions=CONTEXT_SESSIONS))
-        yield chunk, gate.check(rows)
+                dividends.set_aside |= symbols_with_bars(session, symbols=list(newcomers))
+        checked = gate.check(rows)
+        dividends.take(checked.good)
+        yield chunk, checked
 
 
 def _ahead(items: Iterator[tuple[Chunk, Checked]]) -> Iterator[tuple[Chunk, Checked]]:
@@ -167,15 +171,15 @@ def instrument_ids(session: Session, symbols: list[str]) -> dict[str, int]:
     return known
 
 
-def _write(layout: _Layout, digest: str, chunk: Chunk, checked: Checked, *, done: int) -> set[int]:
-    """Write one chunk that comes after `done` rows, where that has not been done yet; the instruments in it."""
+def _write(layout: _Layout, digest: str, chunk: Chunk, checked: Checked, *, done: int) -> None:
+    """Write one chunk that comes after `done` rows, where that has not been done yet."""
     with transaction() as session:
         batch = take_batch(session, source=layout.vendor.name, file_name=layout.path.name, content_sha256=digest)
-        ids = instrument_ids(session, checked.good["symbol"].unique().to_list())
         if done + chunk.size <= batch.rows_read:
-            return set(ids.values())
+            return
         if batch.rows_read != done:
             raise Refused(f"{layout.path.name} is being imported by another process; wait for it")
+        ids = instrument_ids(session, checked.good["symbol"].unique().to_list())
         good = checked.good.with_columns(
             instrument_id=pl.col("symbol").replace_strict(ids, default=None, return_dtype=pl.Int32)
         )
@@ -183,14 +187,18 @@ def _write(layout: _Layout, digest: str, chunk: Chunk, checked: Checked, *, done
         refused = _quarantine(chunk, checked, batch.batch_id)
         quarantine_rows(session, refused)
         advance_batch(session, batch, read=chunk.size, merged=merged, quarantined=len(refused))
-    return set(ids.values())
 
 
-def _derive_dividends(session: Session, instruments: set[int]) -> None:
-    years: set[int] = set()
-    ordered = sorted(instruments)
-    for start in range(0, len(ordered), _INSTRUMENTS_AT_ONCE):
-        some = ordered[start : start + _INSTRUMENTS_AT_ONCE]
+def _store_dividends(session: Session, stream: DividendStream) -> None:
+    """Those of new instruments as they came by; those of the others from all their stored bars."""
+    ids = ids_by_symbol(session, symbols=stream.symbols())
+    named = stream.dividends()
+    rows = named.with_columns(pl.col("symbol").replace_strict(ids, default=None, return_dtype=pl.Int32)).rows()
+    new = [number for symbol, number in ids.items() if symbol not in stream.set_aside]
+    years = replace_dividends(session, rows, instrument_ids=new, source=DIVIDEND_SOURCE)
+    others = sorted(ids[symbol] for symbol in stream.symbols() & stream.set_aside)
+    for start in range(0, len(others), _INSTRUMENTS_AT_ONCE):
+        some = others[start : start + _INSTRUMENTS_AT_ONCE]
         rows = implied_dividends(read_closes(some)).rows()
         years |= replace_dividends(session, rows, instrument_ids=some, source=DIVIDEND_SOURCE)
     raise_vintages(session, dataset="corporate_actions", years=years)
@@ -230,11 +238,12 @@ def import_file(path: Path, *, symbol: str | None, source: str | None, progress:
 
 def _load(layout: _Layout, digest: str, progress: Progress) -> None:
     gate = Gate(np.array(all_sessions(), dtype="datetime64[D]"), today_in_new_york())
-    total, done, instruments = count_rows(layout.path), 0, set[int]()
+    dividends = DividendStream()
+    total, done = count_rows(layout.path), 0
     step = f"bars of {layout.path.name}"
     progress(step, 0, total)
-    for chunk, checked in _ahead(_checked_chunks(layout, gate)):
-        instruments |= _write(layout, digest, chunk, checked, done=done)
+    for chunk, checked in _ahead(_checked_chunks(layout, gate, dividends)):
+        _write(layout, digest, chunk, checked, done=done)
         done += chunk.size
         progress(step, done, max(total, done))
     if done == 0:
@@ -242,6 +251,6 @@ def _load(layout: _Layout, digest: str, progress: Progress) -> None:
     with transaction() as session:
         batch = take_batch(session, source=layout.vendor.name, file_name=layout.path.name, content_sha256=digest)
         if batch.rows_inserted + batch.rows_changed:
-            _derive_dividends(session, instruments)
+            _store_dividends(session, dividends)
         finish_batch(session, batch, at=now())
     progress(step, done, done)

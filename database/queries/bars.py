@@ -91,6 +91,18 @@ def last_bars(session: Session, *, before: Mapping[str, date], sessions: int) ->
     return pl.DataFrame([tuple(row) for row in rows], schema=schema, orient="row")
 
 
+def symbols_with_bars(session: Session, *, symbols: Collection[str]) -> set[str]:
+    """Those of `symbols` of which any bar is stored."""
+    stored = session.scalars(
+        text("""
+            select symbol from instruments as i where symbol = any(cast(:symbols as text[]))
+                and exists (select 1 from daily_bars as b where b.instrument_id = i.instrument_id)
+        """),
+        {"symbols": list(symbols)},
+    )
+    return set(stored)
+
+
 def read_closes(instrument_ids: Collection[int]) -> pl.DataFrame:
     """instrument_id, session_on, close, adj_close of some instruments, sorted by both. Committed rows only."""
     ids = ", ".join(str(int(number)) for number in sorted(instrument_ids))

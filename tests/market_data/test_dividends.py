@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from market_data.calendars import sessions_between
-from market_data.dividends import implied_dividends
+from market_data.dividends import DividendStream, implied_dividends
 from market_data.sample.load import SAMPLE_DIR
 
 
@@ -91,3 +91,30 @@ class TestImpliedDividends:
             {"instrument_id": 1, "session_on": days, "close": close, "adj_close": np.round(close * 0.8713, 2)}
         )
         assert implied_dividends(bars).is_empty()
+
+
+@pytest.fixture(scope="module")
+def bars() -> pl.DataFrame:
+    bars = pl.scan_parquet(SAMPLE_DIR / "daily_bars.parquet").filter(pl.col("symbol").is_in(["AAPL", "KO", "XOM"]))
+    return bars.with_columns(pl.col("close", "adj_close").cast(pl.Float64)).collect()
+
+
+class TestDividendStream:
+    @pytest.mark.parametrize("by", [["symbol", "session_on"], ["session_on", "symbol"]])
+    @pytest.mark.parametrize("size", [97, 1000, 100_000])
+    def test_chunks_give_what_the_whole_gives(self, bars: pl.DataFrame, by: list[str], size: int) -> None:
+        stream, ordered = DividendStream(), bars.sort(by)
+        for start in range(0, len(bars), size):
+            stream.take(ordered[start : start + size].sort("symbol", "session_on"))
+        whole = implied_dividends(bars.select("symbol", "session_on", "close", "adj_close"))
+        assert len(whole) > 100
+        assert stream.dividends().sort("symbol", "ex_on").equals(whole.sort("symbol", "ex_on"))
+
+    def test_symbols_out_of_order_are_set_aside(self, bars: pl.DataFrame) -> None:
+        stream, coke = DividendStream(), bars.filter(pl.col("symbol") == "KO")
+        stream.take(bars.filter(pl.col("symbol") != "KO"))
+        stream.take(coke[1000:])
+        stream.take(coke[:1000])
+        assert stream.set_aside == {"KO"}
+        assert set(stream.dividends()["symbol"]) == {"AAPL", "XOM"}
+        assert stream.symbols() == {"AAPL", "KO", "XOM"}
