@@ -21,9 +21,9 @@ from features.library import FEATURES
 from ml_models.dataset import Dataset, Matrix, Rows
 from ml_models.evaluate import auc
 from ml_models.labels import PricePanel
+from ml_models.lessons import gather_lessons
 from ml_models.recipes import RECIPES
 from ml_models.screener import feature_weights, grow, margins, probabilities
-from ml_models.training import lessons
 from quant.splits import Fold, walk_forward
 
 STOCKS, FIRST_YEAR, YEAR = 500, 2011, 2017
@@ -74,8 +74,8 @@ def train_ours(rows: Dataset) -> xgboost.Booster:
     """Filter, gather, train: what a fold does."""
     fold = fold_of(rows.panel.sessions)
     return grow(
-        lessons(RECIPE, rows, fold.train),
-        lessons(RECIPE, rows, fold.validation),
+        gather_lessons(RECIPE, rows, fold.train),
+        gather_lessons(RECIPE, rows, fold.validation),
         features=_FEATURES,
         emphasis=RECIPE.emphasis,
         parameters=RECIPE.parameters,
@@ -162,7 +162,7 @@ def measure() -> Iterator[Claim]:
     """Training cost, agreement, memory, and the scoring of a night."""
     rows = make_dataset()
     fold = fold_of(rows.panel.sessions)
-    train, validation = lessons(RECIPE, rows, fold.train), lessons(RECIPE, rows, fold.validation)
+    train, validation = gather_lessons(RECIPE, rows, fold.train), gather_lessons(RECIPE, rows, fold.validation)
     boosters: dict[str, xgboost.Booster] = {}
     ours, bare = side_by_side(
         lambda: boosters.update(ours=train_ours(rows)),

@@ -69,8 +69,6 @@ class Parameters:
         }
 
 
-# What is the same for all stocks of a day ranks nothing by itself; shown often, it would only teach the dates.
-MARKET_WIDE: Mapping[Group, float] = {"macro": 0.25, "market": 0.25, "seasonality": 0.25}
 WEEKLY = Parameters()
 DAILY = Parameters(every_sessions=1, rounds_max=1000, patience_rounds=50, learning_rate=0.02, leaf_weight_min=500.0)
 
@@ -79,8 +77,8 @@ DAILY = Parameters(every_sessions=1, rounds_max=1000, patience_rounds=50, learni
 class Recipe:
     """One strategy's screener.
 
-    `keeps` and `cap_band` filter the universe. All features are shown to the model; `emphasis` raises or lowers the
-    chance of a feature's group to be tried at a split (XGBoost's feature_weights; 1 where not named).
+    `keeps` and `cap_band` filter the universe. `emphasis` raises or lowers the chance of a feature's group to be tried
+    at a split (XGBoost's feature_weights; 1 where not named).
     """
 
     strategy: str

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import xgboost
 
 from core.errors import DataMissing
-from features.feature import Feature, Group
+from features.feature import Feature, Group, MarketFeature
 from ml_models.dataset import Matrix, Rows
 from ml_models.recipe import Parameters
 
@@ -28,8 +28,20 @@ class Grown:
 
 
 def feature_weights(features: Sequence[Feature], emphasis: Mapping[Group, float]) -> npt.NDArray[np.float32]:
-    """How likely each feature is to be tried at a split, relative to 1."""
-    return np.array([emphasis.get(feature.group, 1.0) for feature in features], dtype=np.float32)
+    """How likely each feature is to be tried at a split, relative to 1; 0 for what all stocks of a day share.
+
+    Such a feature ranks nothing. In a filtered universe, whose share of winners swings from week to week, it would
+    teach the dates instead.
+    """
+    return np.array(
+        [0.0 if is_market_wide(feature) else emphasis.get(feature.group, 1.0) for feature in features],
+        dtype=np.float32,
+    )
+
+
+def is_market_wide(feature: Feature) -> bool:
+    """Whether all stocks of a day have the same value."""
+    return isinstance(feature, MarketFeature) or feature.group in {"macro", "market"}
 
 
 def grow(

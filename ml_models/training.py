@@ -16,11 +16,12 @@ from core.errors import DataMissing
 from core.version import code_commit
 from database.queries.features import Snapshot
 from features.feature import Feature
-from ml_models import dataset, eligibility, labels, recipe, screener
+from ml_models import dataset, eligibility, labels, lessons, recipe, screener
 from ml_models.artefact import Manifest, trees
 from ml_models.dataset import Dataset, Rows, gather
-from ml_models.eligibility import filter_inputs, judge_day, teaching_rows
+from ml_models.eligibility import judge_day
 from ml_models.evaluate import ScoredDay, assess, calibration
+from ml_models.lessons import filter_columns, gather_lessons
 from ml_models.recipe import Parameters, Recipe
 from ml_models.screener import grow, margins, probabilities
 from quant import splits
@@ -29,7 +30,7 @@ from quant.splits import Fold, walk_forward
 FIRST_FOLD_YEAR = 2009
 TRAIN_YEARS = 5
 SCORED_EVERY_SESSIONS = 5
-_SHAPING_CODE: tuple[ModuleType, ...] = (dataset, eligibility, labels, recipe, screener, splits)
+_SHAPING_CODE: tuple[ModuleType, ...] = (dataset, eligibility, labels, lessons, recipe, screener, splits)
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ def plan_fold(
         "recipe": recipe.fingerprint(full=full),
         "year": year,
         "train_years": TRAIN_YEARS,
+        "embargo": recipe.label_sessions,
         "snapshots": feature_hash,
         "features": [(feature.name, feature.group) for feature in features],
         "code": shaping_code_hash(),
@@ -121,8 +123,8 @@ def train_fold(plan: FoldPlan, rows: Dataset, features: Sequence[Feature], *, th
         embargo_sessions=recipe.label_sessions,
     )[0]
     grown = grow(
-        lessons(recipe, rows, fold.train),
-        lessons(recipe, rows, fold.validation),
+        gather_lessons(recipe, rows, fold.train),
+        gather_lessons(recipe, rows, fold.validation),
         features=features,
         emphasis=recipe.emphasis,
         parameters=plan.parameters,
@@ -175,7 +177,7 @@ def judge_year(
     refused = 0
     for session, part in days:
         day = _cut(year_rows, part)
-        judged = judge_day(recipe, _columns(recipe, rows, day.X))
+        judged = judge_day(recipe, filter_columns(recipe, rows, day.X))
         if judged.reason is not None:
             refused += 1
             continue
@@ -198,23 +200,6 @@ def judge_year(
         "calibration": calibration(known),
     }
     return _flatten(scored), metrics
-
-
-def lessons(recipe: Recipe, rows: Dataset, window: slice) -> Rows:
-    """The window's rows that the recipe learns from and whose label is known."""
-    parts = []
-    for part in rows.window(window):
-        mask = ~np.isnan(part.labels)
-        for _, day in part.days():
-            mask[day] &= teaching_rows(recipe, _columns(recipe, rows, part.X[day]))
-        parts.append((part, mask))
-    if not parts:
-        raise DataMissing(f"{recipe.strategy} has no feature rows in the window; run: acis features build")
-    return gather(parts)
-
-
-def _columns(recipe: Recipe, rows: Dataset, X: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
-    return {name: X[:, rows.features.index(name)] for name in filter_inputs(recipe)}
 
 
 def _cut(rows: Rows, part: slice) -> Rows:

@@ -1,9 +1,9 @@
 """Stocks that have risen over the last year, the last month left out."""
 
-from ml_models.recipe import MARKET_WIDE, Keep, Recipe
+from ml_models.recipe import Keep, Recipe
 
 RECIPE = Recipe(
     strategy="momentum_largecap",
     keeps=(Keep("momentum_252_21", "high", 0.4),),
-    emphasis={"momentum": 3.0, "trend": 2.0, "risk": 1.5, **MARKET_WIDE},
+    emphasis={"momentum": 3.0, "trend": 2.0, "risk": 1.5},
 )

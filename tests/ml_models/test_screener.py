@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from core.errors import DataMissing
 from features.feature import Group
+from features.library import FEATURES as LIBRARY
 from ml_models.dataset import Rows
 from ml_models.evaluate import auc
 from ml_models.recipe import WEEKLY
@@ -60,10 +61,13 @@ class TestGrow:
 
     def test_is_bare_xgboost_with_the_same_parameters(self) -> None:
         train, validation, test = (rows(1500, strength=0.5, seed=seed, missing=0.1) for seed in (1, 2, 3))
-        emphasis: dict[Group, float] = {"momentum": 3.0, "macro": 0.25}
+        emphasis: dict[Group, float] = {"momentum": 3.0, "risk": 0.25}
         model = grown(train, validation, emphasis=emphasis)
         matrix = xgboost.QuantileDMatrix(
-            train.X, train.labels, max_bin=64, feature_weights=[emphasis.get(f.group, 1.0) for f in FEATURES]
+            train.X,
+            train.labels,
+            max_bin=64,
+            feature_weights=[emphasis.get(f.group, 1.0) * (f.name != "vix_level") for f in FEATURES],
         )
         bare = xgboost.train(
             {
@@ -109,12 +113,17 @@ class TestProbabilities:
 
 class TestFeatureWeights:
     def test_follow_the_group(self) -> None:
-        weights = feature_weights(FEATURES, {"momentum": 3.0, "macro": 0.25})
+        weights = feature_weights(FEATURES, {"momentum": 3.0})
         assert {(f.group, float(w)) for f, w in zip(FEATURES, weights, strict=True)} >= {
             ("momentum", 3.0),
-            ("macro", 0.25),
             ("risk", 1.0),
         }
+
+    def test_what_all_stocks_share_is_never_tried(self) -> None:
+        every = tuple(LIBRARY.values())
+        shared = {f.name for f, w in zip(every, feature_weights(every, {}), strict=True) if w == 0}
+        assert {"vix_level", "market_momentum_21", "breadth_50", "month_sin"} <= shared
+        assert not {"beta_252", "same_month_return_252", "rank_momentum_252"} & shared
 
 
 @cache

@@ -13,9 +13,10 @@ from core.errors import DataMissing
 from database.queries.features import Snapshot
 from ml_models.dataset import Dataset
 from ml_models.labels import PricePanel
+from ml_models.lessons import gather_lessons
 from ml_models.recipe import Keep, Recipe
 from ml_models.recipes import RECIPES
-from ml_models.training import FoldPlan, TrainedFold, lessons, plan_fold, train_fold
+from ml_models.training import FoldPlan, TrainedFold, plan_fold, train_fold
 from quant.splits import walk_forward
 from tests.factories.scores import SCREENER_FEATURES, SIGNAL, make_panel, make_snapshots, quick, signal_reader
 
@@ -92,7 +93,7 @@ class TestPurging:
         panel = make_panel(first_year=2010, last_year=2014, instruments=8, seed=seed)
         dataset, recipe = make_dataset(panel), TOY if strategy == "toy" else GROWTH
         fold = walk_forward(panel.sessions, fold_years=[year])[0]
-        train, validation = (lessons(recipe, dataset, window) for window in (fold.train, fold.validation))
+        train, validation = (gather_lessons(recipe, dataset, window) for window in (fold.train, fold.validation))
         first_test = next(index for index, day in enumerate(panel.sessions) if day >= fold.valid_from_on)
         assert len(train)
         assert len(validation)
