@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from features.arrays import Days, Flags, Floats, Floats32, Integers
-from features.facts import SHARES, FactHistory, as_known
+from features.facts import FACT_AGE_DAYS_MAX, SHARES, SHARES_AGE_DAYS_MAX, FactHistory, as_known
 from features.windows import lagged, rolling_max, rolling_min, rolling_sum
 
 YEAR_SESSIONS = 252
@@ -144,7 +144,8 @@ class StockHistory:
                 unknown = np.full(len(self.days), np.nan)
                 self._known[item] = (unknown, unknown)
             else:
-                self._known[item] = as_known(self.days, history.known, history.period_end, history.value)
+                age_max = SHARES_AGE_DAYS_MAX if item == SHARES else FACT_AGE_DAYS_MAX
+                self._known[item] = as_known(self.days, history.known, history.period_end, history.value, age_max)
         return self._known[item]
 
 

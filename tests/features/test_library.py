@@ -18,7 +18,7 @@ from benchmarks.features import (
     polars_frame,
     share_of_equal_cells,
 )
-from features.facts import FACT_AGE_DAYS_MAX, FACT_LAG_DAYS
+from features.facts import FACT_AGE_DAYS_MAX, FACT_LAG_DAYS, SHARES
 from features.library import FEATURES
 from features.matrix import Matrix, compute_matrix
 from features.panel import assemble
@@ -207,6 +207,29 @@ class TestReports:
         assert last == date(2015, 12, 31)
         assert found[last] == pytest.approx(0.04)
         assert np.isnan(found[date(2016, 1, 1)])
+
+    def test_a_share_count_lasts_three_years(self) -> None:
+        """Where the next report leaves it out, market value goes on with the newest count; see ADR 0011."""
+        period, known = date(2014, 3, 31), date(2014, 6, 30)
+        rows = [(1, SHARES, period, known, 1e6), (1, "net_income", period, known, 5.0)]
+        matrix = compute_matrix(assemble(**self.frames(rows)), FEATURES)
+        caps, yields = values_of(matrix, "log_market_cap"), values_of(matrix, "earnings_yield")
+        later = self.ITEM_DAYS.index(date(2016, 1, 4))
+        assert np.isfinite(caps[later])
+        assert np.isnan(yields[later])
+
+    def test_sustainable_growth_is_return_on_equity_kept(self) -> None:
+        rows = [
+            (1, item, date(2014, 12, 31), date(2015, 3, 31), value)
+            for item, value in (("net_income", 12.0), ("total_equity", 80.0), (SHARES, 1e6))
+        ]
+        frames = self.frames(rows)
+        day = self.ITEM_DAYS.index(date(2015, 4, 1))
+        all_kept = frames | {"dividends": frames["dividends"].clear()}
+        growth = values_of(compute_matrix(assemble(**all_kept), FEATURES), "sustainable_growth")[day]
+        assert growth == pytest.approx(12 / 80)
+        paying = values_of(compute_matrix(assemble(**frames), FEATURES), "sustainable_growth")[day]
+        assert paying < growth
 
     def test_no_report_is_out_the_next_morning(self) -> None:
         """Whatever the vendor says: nothing counts sooner than FACT_LAG_DAYS after the period."""
