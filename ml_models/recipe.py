@@ -16,12 +16,14 @@ SEED = 20170630
 class Keep:
     """One condition of the universe filter: the `fraction` of the stocks with the highest or lowest `feature`.
 
-    The fraction is of the day's universe members whose feature is known.
+    The fraction is of the day's universe members whose feature is known. Where it is not known, the stock is left
+    out, or stays if the condition is `optional`.
     """
 
     feature: str
     direction: Literal["high", "low"]
     fraction: float
+    optional: bool = False
 
 
 @dataclass(frozen=True)

@@ -32,13 +32,21 @@ class TestJudgeDay:
         judged = judge_day(RECIPE, day(a=[1, 2, 3, NAN], b=[1, 1, 1, 1]))
         assert judged.mask.tolist() == [False, True, True, False]
 
-    def test_refuses_when_more_than_half_lack_an_input_and_says_which(self) -> None:
-        judged = judge_day(RECIPE, day(a=[NAN, NAN, 3, NAN], b=[1, 1, 1, 1]))
-        assert judged.reason == "a is unknown for 3 of the 4 stocks of the universe (at most 50% may be)"
+    def test_refuses_when_over_three_quarters_lack_an_input_and_says_which(self) -> None:
+        judged = judge_day(RECIPE, day(a=[NAN, NAN, 3, NAN, NAN], b=[1, 1, 1, 1, 1]))
+        assert judged.reason == "a is unknown for 4 of the 5 stocks of the universe (at most 75% may be)"
         assert not judged.mask.any()
 
-    def test_exactly_half_missing_is_not_refused(self) -> None:
-        assert judge_day(RECIPE, day(a=[NAN, NAN, 3, 4], b=[1, 1, 1, 1])).reason is None
+    def test_exactly_three_quarters_missing_is_not_refused(self) -> None:
+        assert judge_day(RECIPE, day(a=[NAN, NAN, 3, NAN], b=[1, 1, 1, 1])).reason is None
+
+    def test_an_optional_condition_lets_the_unknown_stay_and_refuses_nothing(self) -> None:
+        recipe = Recipe("toy_largecap", (Keep("a", "high", 0.5), Keep("b", "high", 0.5, optional=True)), {})
+        judged = judge_day(recipe, day(a=[1, 2, 3, 4], b=[NAN, NAN, NAN, NAN]))
+        assert judged.reason is None
+        assert judged.mask.tolist() == [False, False, True, True]
+        judged = judge_day(recipe, day(a=[1, 1, 1, 1], b=[NAN, 1, 2, 3]))
+        assert judged.mask.tolist() == [True, False, True, True]
 
     def test_small_companies_are_out_and_unknown_sizes_are_in(self) -> None:
         caps = [9.9 * BILLION, 10.1 * BILLION, NAN]
