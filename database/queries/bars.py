@@ -157,38 +157,28 @@ def _merge_stored(session: Session, bars: BarColumns, batch_id: int) -> Merged:
     days = bars["session_on"]
     # The range lets the planner leave out the partitions of other years.
     span = {"first_on": days.min().item(), "last_on": days.max().item()}
-    changed = session.scalars(
+    names = (*BAR_TYPES, "batch_id")
+    # Rows that are the same match neither branch and come back from nowhere.
+    written = session.execute(
         text(f"""
-            update daily_bars as b
-            set {", ".join(f"{name} = s.{name}" for name in (*_VALUES, "batch_id"))}
-            from staged_bars as s
-            where b.instrument_id = s.instrument_id and b.session_on = s.session_on
-                and b.session_on between :first_on and :last_on
-                and ({", ".join(f"b.{name}" for name in _VALUES)})
-                    is distinct from ({", ".join(f"s.{name}" for name in _VALUES)})
-            returning extract(year from b.session_on)::integer
-        """),  # noqa: S608 names are ours
-        span,
-    ).all()
-    names = ", ".join((*BAR_TYPES, "batch_id"))
-    inserted = session.scalars(
-        text(f"""
-            insert into daily_bars ({names})
-            select {names} from staged_bars as s where not exists (
-                select 1 from daily_bars as b
-                where b.instrument_id = s.instrument_id and b.session_on = s.session_on
+            with written as (
+                merge into daily_bars as b using staged_bars as s
+                on b.instrument_id = s.instrument_id and b.session_on = s.session_on
                     and b.session_on between :first_on and :last_on
+                when matched and ({", ".join(f"b.{name}" for name in _VALUES)})
+                    is distinct from ({", ".join(f"s.{name}" for name in _VALUES)})
+                then update set {", ".join(f"{name} = s.{name}" for name in (*_VALUES, "batch_id"))}
+                when not matched
+                then insert ({", ".join(names)}) values ({", ".join(f"s.{name}" for name in names)})
+                returning merge_action() as action, extract(year from s.session_on)::integer as year
             )
-            returning extract(year from session_on)::integer
+            select year, count(*) filter (where action = 'INSERT'), count(*) filter (where action = 'UPDATE')
+            from written group by year
         """),  # noqa: S608 names are ours
         span,
     ).all()
-    return Merged(
-        inserted=len(inserted),
-        changed=len(changed),
-        unchanged=staged - len(inserted) - len(changed),
-        years=frozenset(changed) | frozenset(inserted),
-    )
+    inserted, changed = sum(row[1] for row in written), sum(row[2] for row in written)
+    return Merged(inserted, changed, staged - inserted - changed, frozenset(row[0] for row in written))
 
 
 def merge_bars(session: Session, bars: BarColumns, *, batch_id: int) -> Merged:
