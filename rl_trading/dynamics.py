@@ -46,112 +46,145 @@ class Outcome(NamedTuple):
     dividends: Ints
 
 
-@njit(cache=True)
-def _tally(executed: Ints, ticks: Ints, prices: Floats, commission: Ints) -> tuple[int, int]:
-    """Cents traded at the open, and cents lost to spread, impact and commission."""
-    traded, lost = 0, 0
-    for k in range(executed.shape[1]):
-        if executed[0, k] != 0:
-            quantity, paid = abs(executed[0, k]), ticks[0, k] / TICKS_A_DOLLAR
-            traded += int(np.rint(quantity * prices[0, k] * _CENTS))
-            lost += int(np.rint(quantity * abs(paid - prices[0, k]) * _CENTS)) + commission[0, k]
-    return traded, lost
+class Desk(NamedTuple):
+    """Room to work in, reused by every step; all (e, n) but `floor` (e)."""
+
+    orders: Ints
+    executed: Ints
+    ticks: Ints
+    commission: Ints
+    prices: Floats
+    volumes: Floats
+    floor: Ints
 
 
 @njit(cache=True)
-def _dividend_cents(shares: Ints, amounts: Floats) -> int:
-    total = 0
-    for k in range(len(shares)):
-        if shares[k] != 0 and amounts[k] > 0.0:
-            total += int(np.rint(shares[k] * amounts[k] * _CENTS))
-    return total
+def _tally(executed: Ints, ticks: Ints, prices: Floats, commission: Ints, traded: Ints, costs: Ints) -> None:
+    """Add cents traded at the open, and cents lost to spread, impact and commission, of each portfolio."""
+    for e in range(len(executed)):
+        for k in range(executed.shape[1]):
+            if executed[e, k] != 0:
+                quantity, paid = abs(executed[e, k]), ticks[e, k] / TICKS_A_DOLLAR
+                traded[e] += int(np.rint(quantity * prices[e, k] * _CENTS))
+                costs[e] += int(np.rint(quantity * abs(paid - prices[e, k]) * _CENTS)) + commission[e, k]
 
 
 @njit(cache=True)
-def _trade(
-    tape: Tape, state: State, out: Outcome, e: int, weights: Floats, floor: float, least: int,
-    costs: tuple[float, float, float, float], orders: Ints, executed: Ints, ticks: Ints, commission: Ints,
-) -> None:  # fmt: skip
-    """Credit what goes ex on the fill session, then sell the leavers and bring the list to its weights."""
-    row, one = state.row[e], slice(e, e + 1)
-    here = slice(row, row + 1)
-    limit = np.array([int(floor * state.value[e])])
-    received = _dividend_cents(state.shares[e], tape.fill_dividend[row])
-    out.traded[e], out.costs[e] = 0, 0
-    if state.leavers_row[e] >= 0:
-        left = slice(state.leavers_row[e], state.leavers_row[e] + 1)
-        received += _dividend_cents(state.leavers[e], tape.exit_dividend[state.leavers_row[e]])
-        orders[0] = -state.leavers[e]
-        settle(
-            state.cash[one], state.leavers[one], orders, tape.exit[left], tape.exit_volume[left], limit, costs,
-            executed, ticks, commission,
-        )  # fmt: skip
-        out.traded[e], out.costs[e] = _tally(executed, ticks, tape.exit[left], commission)
-    state.cash[e] += received
-    out.dividends[e] = received
-    target_orders(state.value[one], state.shares[one], weights, tape.close[here], least, orders)
+def _pay_dividends(shares: Ints, amounts: Floats, cash: Ints, received: Ints) -> None:
+    for e in range(len(shares)):
+        for k in range(shares.shape[1]):
+            if amounts[e, k] > 0.0 and shares[e, k] != 0:
+                cents = int(np.rint(shares[e, k] * amounts[e, k] * _CENTS))
+                cash[e] += cents
+                received[e] += cents
+
+
+@njit(cache=True)
+def _take(values: Floats, rows: Ints, taken: Floats) -> None:
+    # Loops over scalars: slice assignments cost numba several times as much.
+    for e in range(len(rows)):
+        for k in range(taken.shape[1]):
+            taken[e, k] = values[rows[e], k]
+
+
+@njit(cache=True)
+def _take_day(values: Floats, rows: Ints, day: int, taken: Floats) -> None:
+    for e in range(len(rows)):
+        for k in range(taken.shape[1]):
+            taken[e, k] = values[rows[e], day, k]
+
+
+@njit(cache=True)
+def _sell_leavers(tape: Tape, state: State, out: Outcome, desk: Desk, costs: tuple[float, float, float, float]) -> None:
+    """Sell what left the list; a portfolio that has just started has nothing to sell, whatever its row."""
+    rows = np.maximum(state.leavers_row, 0)
+    _take(tape.exit_dividend, rows, desk.prices)
+    _pay_dividends(state.leavers, desk.prices, state.cash, out.dividends)
+    _take(tape.exit, rows, desk.prices)
+    _take(tape.exit_volume, rows, desk.volumes)
+    for e in range(len(rows)):
+        desk.floor[e] = 0
+        for k in range(state.leavers.shape[1]):
+            desk.orders[e, k] = -state.leavers[e, k]
     settle(
-        state.cash[one], state.shares[one], orders, tape.fill[here], tape.volume[here], limit, costs,
-        executed, ticks, commission,
+        state.cash, state.leavers, desk.orders, desk.prices, desk.volumes, desk.floor, costs,
+        desk.executed, desk.ticks, desk.commission,
     )  # fmt: skip
-    traded, lost = _tally(executed, ticks, tape.fill[here], commission)
-    out.traded[e] += traded
-    out.costs[e] += lost
+    _tally(desk.executed, desk.ticks, desk.prices, desk.commission, out.traded, out.costs)
 
 
 @njit(cache=True)
-def _mark(tape: Tape, state: State, out: Outcome, e: int, adaptation: float) -> None:
+def _rebalance(
+    tape: Tape, state: State, out: Outcome, desk: Desk, weights: Floats, floor: float, least: int,
+    costs: tuple[float, float, float, float],
+) -> None:  # fmt: skip
+    """Bring the list to its weights: orders sized at the decision's close, filled at the next open."""
+    _take(tape.close, state.row, desk.prices)
+    target_orders(state.value, state.shares, weights, desk.prices, least, desk.orders)
+    _take(tape.fill, state.row, desk.prices)
+    _take(tape.volume, state.row, desk.volumes)
+    for e in range(len(state.row)):
+        desk.floor[e] = int(floor * state.value[e])
+    settle(
+        state.cash, state.shares, desk.orders, desk.prices, desk.volumes, desk.floor, costs,
+        desk.executed, desk.ticks, desk.commission,
+    )  # fmt: skip
+    _tally(desk.executed, desk.ticks, desk.prices, desk.commission, out.traded, out.costs)
+
+
+@njit(cache=True)
+def _mark(tape: Tape, state: State, out: Outcome, desk: Desk, adaptation: float) -> None:
     """Mark each close of the window, crediting dividends as they go ex; the rewards of the days add up."""
-    row, one = state.row[e], slice(e, e + 1)
-    before = state.value[e]
-    out.reward[e] = 0.0
-    for day in range(tape.days[row]):
+    before = state.value.copy()
+    out.reward[:] = 0.0
+    # Windows shorter than the tape's repeat their last day there, without dividends.
+    for day in range(tape.marks.shape[1]):
         if day > 0:
-            received = _dividend_cents(state.shares[e], tape.dividends[row, day])
-            state.cash[e] += received
-            out.dividends[e] += received
-        market_value(state.cash[one], state.shares[one], tape.marks[row, day : day + 1], state.value[one])
-        reward, state.mean[e], state.square[e] = differential_sharpe(
-            state.value[e] / before - 1.0, state.mean[e], state.square[e], adaptation
-        )
-        out.reward[e] += reward
-        out.values[e, day] = state.value[e]
-        before = state.value[e]
+            _take_day(tape.dividends, state.row, day, desk.prices)
+            _pay_dividends(state.shares, desk.prices, state.cash, out.dividends)
+        _take_day(tape.marks, state.row, day, desk.prices)
+        market_value(state.cash, state.shares, desk.prices, state.value)
+        for e in range(len(before)):
+            if day < tape.days[state.row[e]]:
+                reward, state.mean[e], state.square[e] = differential_sharpe(
+                    state.value[e] / before[e] - 1.0, state.mean[e], state.square[e], adaptation
+                )
+                out.reward[e] += reward
+                out.values[e, day] = state.value[e]
+                before[e] = state.value[e]
 
 
 @njit(cache=True)
-def _turn(tape: Tape, state: State, e: int) -> None:
+def _turn(tape: Tape, state: State) -> None:
     """On to the next row: holdings move to their new slots, those that left the list wait to be sold."""
-    row = state.row[e]
-    held = state.shares[e].copy()
-    state.shares[e] = 0
-    for k in range(len(held)):
-        slot = tape.next_slot[row, k]
-        if slot >= 0:
-            state.shares[e, slot] = held[k]
-            state.leavers[e, k] = 0
-        else:
-            state.leavers[e, k] = held[k]
-    state.leavers_row[e] = row
-    state.row[e] = row + 1
+    for e in range(len(state.row)):
+        row = state.row[e]
+        held = state.shares[e].copy()
+        state.shares[e] = 0
+        for k in range(len(held)):
+            slot = tape.next_slot[row, k]
+            if slot >= 0:
+                state.shares[e, slot] = held[k]
+                state.leavers[e, k] = 0
+            else:
+                state.leavers[e, k] = held[k]
+        state.leavers_row[e] = row
+        state.row[e] = row + 1
 
 
 @njit(cache=True)
 def advance(
-    tape: Tape, state: State, out: Outcome, weights: Floats, floor: float, least: int, adaptation: float,
-    costs: tuple[float, float, float, float],
+    tape: Tape, state: State, out: Outcome, desk: Desk, weights: Floats, floor: float, least: int,
+    adaptation: float, costs: tuple[float, float, float, float],
 ) -> None:  # fmt: skip
-    """One step of every portfolio towards `weights` (e, n + 1; cash last). No row may be the last of its segment."""
-    shape = (1, weights.shape[1] - 1)
-    orders, executed, ticks, commission = (
-        np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64),
-        np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64),
-    )  # fmt: skip
-    for e in range(len(state.row)):
-        wanted = weights[e : e + 1, :-1]
-        _trade(tape, state, out, e, wanted, floor, least, costs, orders, executed, ticks, commission)
-        _mark(tape, state, out, e, adaptation)
-        _turn(tape, state, e)
+    """One step of every portfolio towards `weights` (e, n). No row may be the last of its segment."""
+    out.traded[:], out.costs[:], out.dividends[:] = 0, 0, 0
+    _take(tape.fill_dividend, state.row, desk.prices)
+    _pay_dividends(state.shares, desk.prices, state.cash, out.dividends)
+    _sell_leavers(tape, state, out, desk, costs)
+    _rebalance(tape, state, out, desk, weights, floor, least, costs)
+    _mark(tape, state, out, desk, adaptation)
+    _turn(tape, state)
 
 
 @njit(cache=True)
@@ -161,7 +194,8 @@ def observe(tape: Tape, state: State, observations: Floats32) -> None:
     count = state.shares.shape[1]
     for e in range(len(state.row)):
         row = state.row[e]
-        observations[e, :static] = tape.static[row]
+        for k in range(static):
+            observations[e, k] = tape.static[row, k]
         listed = 0.0
         for k in range(count):
             weight = 0.0
@@ -211,6 +245,16 @@ class Portfolios:
             costs=np.zeros(count, dtype=np.int64),
             dividends=np.zeros(count, dtype=np.int64),
         )
+        shape = (count, self.stocks)
+        self._desk = Desk(
+            orders=np.zeros(shape, dtype=np.int64),
+            executed=np.zeros(shape, dtype=np.int64),
+            ticks=np.zeros(shape, dtype=np.int64),
+            commission=np.zeros(shape, dtype=np.int64),
+            prices=np.zeros(shape),
+            volumes=np.zeros(shape),
+            floor=np.zeros(count, dtype=np.int64),
+        )
         self.weights = np.zeros((count, self.stocks + 1))
         self.observations = np.zeros((count, self.observation_size), dtype=np.float32)
         self._costs = cost_terms(rules.costs)
@@ -252,7 +296,8 @@ class Portfolios:
             self.recording.tape,
             self.state,
             self.outcome,
-            weights,
+            self._desk,
+            np.ascontiguousarray(weights[:, :-1]),
             rules.limits.cash_weight_min,
             rules.trade_usd_min * CENTS_A_DOLLAR,
             ADAPTATION,

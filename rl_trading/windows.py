@@ -172,7 +172,8 @@ def record(market: Market, decisions: Sequence[Decisions], scales: Scales) -> Re
     """
     filled = _carry_forward(market.close)
     average = _average_volume(market.volume)
-    parts = [_strategy_tape(market, filled, average, d, scales) for d in decisions]
+    width = max(int(_window_days(d).max(initial=1)) for d in decisions)
+    parts = [_strategy_tape(market, filled, average, d, scales, width) for d in decisions]
     tape = Tape(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
     return Recording(tape=tape, segments=tuple(_segments(decisions, tape.days)))
 
@@ -191,9 +192,15 @@ def _segments(decisions: Sequence[Decisions], days: Ints) -> list[Segment]:
     return segments
 
 
-def _strategy_tape(market: Market, filled: Floats, average: Floats, d: Decisions, scales: Scales) -> Tape:
+def _window_days(d: Decisions) -> Ints:
     days = np.append(np.diff(d.session_index), 0)
     days[days > WINDOW_SESSIONS_MAX] = 0
+    return days
+
+
+def _strategy_tape(market: Market, filled: Floats, average: Floats, d: Decisions, scales: Scales, width: int) -> Tape:
+    """`width` is the number of days of the longest window on the tape."""
+    days = _window_days(d)
     mask = tradable(market, d)
     slots = np.where(d.slots >= 0, d.slots, 0)
     at = d.session_index[:, None]
@@ -201,8 +208,9 @@ def _strategy_tape(market: Market, filled: Floats, average: Floats, d: Decisions
     last = len(market.sessions) - 1
     fill_at = np.minimum(at + 1, last)
     exit_at = np.minimum(at + days[:, None] + 1, last)
-    window = at[:, :, None] + 1 + np.arange(WINDOW_SESSIONS_MAX)[None, :, None]
-    window = np.minimum(window, at[:, :, None] + np.maximum(days, 1)[:, None, None]).clip(max=last)
+    day = np.arange(width)
+    inside = day[None, :] < days[:, None]
+    window = (at + 1 + np.minimum(day[None, :], np.maximum(days, 1)[:, None] - 1)).clip(max=last)[:, :, None]
     close = market.close[at, slots]
     exit_open = market.open[exit_at, slots]
     fill = np.where(mask, market.open[fill_at, slots], np.nan)
@@ -215,7 +223,7 @@ def _strategy_tape(market: Market, filled: Floats, average: Floats, d: Decisions
         fill=fill,
         fill_dividend=market.dividend[fill_at, slots],
         marks=marks,
-        dividends=market.dividend[window, slots[:, None, :]],
+        dividends=np.where(inside[:, :, None], market.dividend[window, slots[:, None, :]], 0.0),
         exit=np.where(np.isfinite(exit_open), exit_open, filled[exit_at, slots]),
         exit_dividend=market.dividend[exit_at, slots],
         exit_volume=np.nan_to_num(average[at + days[:, None], slots]),

@@ -23,7 +23,7 @@ from tests.factories.models import create_model
 from tests.factories.scores import create_out_of_fold
 
 MOMENTUM, QUALITY = "momentum_largecap", "quality_largecap"
-SHORT = {"steps": 1024, "environments": 16, "rollout": 8, "batch": 64}
+SHORT = partial(Training, steps=1024, environments=16, rollout=8, batch=64)
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +44,13 @@ def market(committed_database: str) -> Market:
 @pytest.fixture(scope="module")
 def stored(market: Market) -> list[AllocatorFold]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "Training", partial(Training, **SHORT))
+        patch.setattr(training, "Training", SHORT)
         return run_train_allocator(seeds=3)
 
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "Training", partial(Training, **SHORT))
+    monkeypatch.setattr(training, "Training", SHORT)
 
 
 class TestRunTrainAllocator:

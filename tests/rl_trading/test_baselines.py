@@ -56,7 +56,7 @@ class TestSimpleWeights:
 
 class TestPastReturns:
     def test_ends_with_the_day_itself(self) -> None:
-        closes = np.cumprod(1.0 + np.random.default_rng(0).normal(0, 0.01, (400, 4)), axis=0)
+        closes = np.exp(np.cumsum(np.random.default_rng(0).normal(0, 0.01, (400, 4)), axis=0))
         returns = past_returns(closes, 300, np.array([2, -1, 0]))
         assert returns.shape == (LOOK_BACK_SESSIONS, 3)
         assert returns[-1, 0] == pytest.approx(closes[300, 2] / closes[299, 2] - 1)

@@ -51,11 +51,11 @@ class TestAllocationVecEnv:
             seen, _ = single.reset(seed=0, options={"row": rows[e]})
             assert (seen == first[e]).all()
         for step in range(6):
-            seen, rewards, dones, infos = env.step(actions[step])
+            after, rewards, dones, infos = env.step(actions[step])
             for e, single in enumerate(singles):
                 theirs, reward, _, _, _ = single.step(actions[step, e])
                 assert rewards[e] == pytest.approx(reward, rel=1e-6)
-                last = infos[e]["terminal_observation"] if dones[e] else np.asarray(seen)[e]
+                last = infos[e]["terminal_observation"] if dones[e] else np.asarray(after)[e]
                 assert (theirs == last).all()
         assert dones.all()
         assert all(info["TimeLimit.truncated"] for info in infos)

@@ -44,7 +44,8 @@ def _growth(recording: Recording, act: "StockEncoder | None", seed: int = 0) -> 
 
 def _means(network: StockEncoder, seen: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     with torch.no_grad():
-        return network(torch.from_numpy(seen))[0].numpy().astype(np.float64)
+        means: npt.NDArray[np.float64] = network(torch.from_numpy(seen))[0].numpy().astype(np.float64)
+    return means
 
 
 @pytest.fixture(scope="module")
