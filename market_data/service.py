@@ -9,7 +9,7 @@ from core.errors import DataMissing, InputError
 from core.progress import Progress, silent
 from database.queries.bars import bar_counts, instruments_with_bars, last_session_on, quarantine_counts, vintages
 from database.queries.fundamentals import fact_counts
-from database.queries.index_memberships import coverage_by_year, members_on
+from database.queries.index_memberships import coverage_on, members_on
 from database.queries.macro_series import series_spans
 from database.session import Session
 from market_data.calendars import require_session
@@ -164,10 +164,11 @@ def data_vintage(session: Session, *, as_of: date) -> dict[str, dict[str, int]]:
 
 def data_status(session: Session, *, as_of: date) -> DataStatus:
     """Coverage per year against true index membership, last dates, counts of facts and of refused rows, warnings."""
-    members = {year: (total, have) for year, _, total, have in coverage_by_year(session, as_of=as_of, index_name=INDEX)}
+    counts = bar_counts(session, as_of=as_of)
+    coverage = coverage_on(session, days=[last_on for *_, last_on in counts], index_name=INDEX)
     years = []
-    for year, bars, instruments, _, last_on in bar_counts(session, as_of=as_of):
-        total, have = members.get(year, (0, 0))
+    for year, bars, instruments, last_on in counts:
+        total, have = coverage[last_on]
         years.append(YearCoverage(year, bars, instruments, last_on, total, have, have / total if total else None))
     facts = tuple(FactYear(*row) for row in fact_counts(session, as_of=as_of))
     return DataStatus(

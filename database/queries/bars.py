@@ -286,17 +286,18 @@ def quarantine_counts(session: Session, *, batch_id: int | None = None) -> dict[
     return {row[0]: row[1] for row in session.execute(query)}
 
 
-def bar_counts(session: Session, *, as_of: date) -> list[tuple[int, int, int, date, date]]:
-    """Per year up to `as_of`: year, bars, instruments, first and last session."""
+def bar_counts(session: Session, *, as_of: date) -> list[tuple[int, int, int, date]]:
+    """Per year up to `as_of`: year, bars, instruments, last session."""
     rows = session.execute(
         text("""
-            select extract(year from session_on)::integer, count(*), count(distinct instrument_id),
-                   min(session_on), max(session_on)
-            from daily_bars where session_on <= :as_of group by 1 order by 1
+            select year, sum(bars)::bigint, count(*), max(last_on) from (
+                select extract(year from session_on)::integer as year, count(*) as bars, max(session_on) as last_on
+                from daily_bars where session_on <= :as_of group by 1, instrument_id
+            ) as own group by year order by year
         """),
         {"as_of": as_of},
     )
-    return [(year, count, instruments, first_on, last_on) for year, count, instruments, first_on, last_on in rows]
+    return [(year, count, instruments, last_on) for year, count, instruments, last_on in rows]
 
 
 def batches(session: Session) -> list[ImportBatch]:

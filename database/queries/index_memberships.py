@@ -1,6 +1,6 @@
 """Index membership by date."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from typing import Any
 
@@ -51,22 +51,19 @@ def members_on(session: Session, *, as_of: date, index_name: str) -> dict[int, s
     return {row[0]: row[1] for row in rows}
 
 
-def coverage_by_year(session: Session, *, as_of: date, index_name: str) -> list[tuple[int, date, int, int]]:
-    """Per year up to `as_of`: year, its last session with bars, members on that session, members with a bar on it."""
+def coverage_on(session: Session, *, days: Collection[date], index_name: str) -> dict[date, tuple[int, int]]:
+    """Each of `days` with the number of members on it and how many of them have a bar on it."""
     rows = session.execute(
         text("""
-            select extract(year from d.day)::integer, d.day, count(m.instrument_id), count(b.instrument_id)
-            from (
-                select max(session_on) as day from daily_bars where session_on <= :as_of
-                group by extract(year from session_on)
-            ) as d
+            select d.day, count(m.instrument_id), count(b.instrument_id)
+            from unnest(cast(:days as date[])) as d (day)
             left join lateral (
                 select distinct instrument_id from index_memberships
                 where index_name = :index_name and start_on <= d.day and (end_on is null or end_on > d.day)
             ) as m on true
             left join daily_bars as b on b.instrument_id = m.instrument_id and b.session_on = d.day
-            group by 1, 2 order by 1
+            group by 1
         """),
-        {"index_name": index_name, "as_of": as_of},
+        {"index_name": index_name, "days": list(days)},
     )
-    return [(year, day, members, with_bars) for year, day, members, with_bars in rows]
+    return {day: (members, with_bars) for day, members, with_bars in rows}
