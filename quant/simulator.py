@@ -74,17 +74,25 @@ def settle(
     """
     accounts, assets = shares.shape
     notional = np.empty(assets)
+    buys = np.empty(assets, dtype=np.int64)
     for n in range(accounts):
+        count = 0
         for k in range(assets):
             executed[n, k] = 0
             fill_ticks[n, k] = 0
             commission_cents[n, k] = 0
-            notional[k] = 0.0
             price = prices[n, k]
             if not price > 0.0 or orders[n, k] == 0:
                 continue
             if orders[n, k] > 0:
+                # Sorted in as they come: most sessions have few buys, and many accounts have none.
                 notional[k] = orders[n, k] * price
+                place = count
+                while place > 0 and notional[buys[place - 1]] < notional[k]:
+                    buys[place] = buys[place - 1]
+                    place -= 1
+                buys[place] = k
+                count += 1
                 continue
             quantity = min(-orders[n, k], shares[n, k])
             if quantity <= 0:
@@ -96,9 +104,7 @@ def settle(
             executed[n, k] = -quantity
             fill_ticks[n, k] = ticks
             commission_cents[n, k] = commission
-        for k in np.argsort(-notional, kind="mergesort"):
-            if notional[k] <= 0.0:
-                break
+        for k in buys[:count]:
             ticks = _fill_ticks(1, orders[n, k], prices[n, k], volumes[n, k], costs[0], costs[1])
             quantity = orders[n, k]
             spendable = cash_cents[n] - floor_cents[n]
