@@ -1,8 +1,8 @@
 """Which stocks of the universe a recipe looks at, and when it must refuse a day.
 
-At night a stock without the filter's inputs is left out (but for those that a recipe calls optional), and a day on
-which more than MISSING_FRACTION_MAX of the universe lacks one is refused. In training such rows stay: they teach the same label, and without them the years before the first
-fundamentals would be lost.
+At night a stock without the filter's inputs is left out (but for conditions that the recipe calls optional), and a
+day on which more than MISSING_FRACTION_MAX of the universe lacks one is refused. In training such rows stay: they
+teach the same label, and without them the years before the first fundamentals would be lost.
 """
 
 from collections.abc import Mapping

@@ -92,11 +92,15 @@ def plan_fold(
 ) -> FoldPlan:
     """Plan fold `year` from the registered snapshots (by year) that it may learn from, shown as `features`.
 
-    DataMissing where the year just before it has none.
+    DataMissing where the year just before it has none, or one lacks a feature.
     """
     years = [past for past in range(year - TRAIN_YEARS, year) if past in snapshots]
-    if year - 1 not in years:
-        raise DataMissing(f"fold {year} of {recipe.strategy} needs features of {year - 1}; run: acis features build")
+    names = {feature.name for feature in features}
+    if year - 1 not in years or any(names - set(snapshots[past].columns) for past in years):
+        raise DataMissing(
+            f"fold {year} of {recipe.strategy} needs today's features of the years up to {year - 1};"
+            " run: acis features build"
+        )
     feature_hash = _hash({str(past): snapshots[past].content_hash for past in years})
     shape = {
         "recipe": recipe.fingerprint(full=full),

@@ -33,6 +33,7 @@ SCREENER_FEATURES: tuple[Feature, ...] = tuple(
         "book_to_price",
         "return_on_equity",
         "leverage",
+        "sustainable_growth",
         "sales_growth",
         "earnings_growth",
         "log_market_cap",

@@ -33,6 +33,7 @@ from ml_models.service import (
 )
 from tests.factories.market import Market, create_market
 from tests.factories.models import make_model
+from tests.factories.regimes import create_regime
 
 YEAR = 2017
 NIGHT = date(2017, 6, 30)
@@ -211,7 +212,7 @@ class TestScoreNight:
         refused = {name for name, batch in batches.items() if batch.status == "refused"}
         assert refused == {"growth_largecap", "value_largecap", "quality_largecap"}
         assert batches["growth_largecap"].reason == (
-            "sales_growth is unknown for 60 of the 60 stocks of the universe (at most 50% may be)"
+            "sustainable_growth is unknown for 60 of the 60 stocks of the universe (at most 75% may be)"
         )
         assert batches["growth_largecap"].model_version_id is None
 
@@ -237,6 +238,17 @@ class TestJudgeScreeners:
             assert judgement.by_year["2017"] == judgement.overall
             # The last four of twenty-five weeks have no forward return yet.
             assert judgement.overall.sessions == 21
+
+    def test_by_regime_covers_the_sessions_whose_regime_is_stored(self, trained: None) -> None:
+        sessions = (
+            read_out_of_fold(as_of=NIGHT, strategies=["momentum_largecap"])["session_on"].unique().sort().to_list()
+        )
+        with transaction() as session:
+            for day in sessions[:7]:
+                create_regime(session, session_on=day, label="bull")
+            create_regime(session, session_on=sessions[7], label="sideways")
+        (judged,) = judge_screeners(as_of=NIGHT, strategies=["momentum_largecap"])
+        assert {name: quality.sessions for name, quality in judged.by_regime.items()} == {"bull": 7, "sideways": 1}
 
     def test_nothing_stored_is_nothing_to_judge(self, trained: None) -> None:
         assert judge_screeners(as_of=date(2015, 1, 1)) == []

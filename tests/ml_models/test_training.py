@@ -82,8 +82,13 @@ class TestPlanFold:
         assert plan(TOY, 2014, changed).judged_hash != plan(TOY, 2014).judged_hash
 
     def test_a_year_without_features_before_it_is_refused(self) -> None:
-        with pytest.raises(DataMissing, match="needs features of 2015"):
+        with pytest.raises(DataMissing, match="needs today's features of the years up to 2015; run: acis features"):
             plan(TOY, 2016)
+
+    def test_a_snapshot_from_before_a_feature_is_refused(self) -> None:
+        older = SNAPSHOTS | {2012: replace(SNAPSHOTS[2012], columns=NAMES[1:])}
+        with pytest.raises(DataMissing, match="needs today's features"):
+            plan(TOY, 2014, older)
 
 
 class TestPurging:
@@ -143,7 +148,7 @@ class TestTrainFold:
         assert planted.metrics["judged_to_on"] == "2013-12-31" or planted.metrics["judged_to_on"] > "2013-12-24"
 
     def test_stale_fundamentals_teach_but_are_refused(self, panel: PricePanel) -> None:
-        rows = make_dataset(panel, strength=1.0, stale=("sales_growth", "earnings_growth"))
+        rows = make_dataset(panel, strength=1.0, stale=("sustainable_growth", "sales_growth", "earnings_growth"))
         trained = train_fold(plan(GROWTH, 2013), rows, SCREENER_FEATURES)
         assert trained.manifest.train_rows > 1000
         assert len(trained.out_of_fold.scores) == 0
