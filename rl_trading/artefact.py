@@ -52,9 +52,14 @@ class Policy:
         stocks (b, n, c) and context (b, m) raw, NaN = unknown; mask (b, n); held (b, n) weights now; account (b, 2) =
         cash weight and weight of what is held outside the list.
         """
-        inputs = {"stocks": stocks, "mask": mask, "context": context, "weights": held, "account": account}
-        ready = {name: np.ascontiguousarray(values, dtype=np.float32) for name, values in inputs.items()}
-        weights: Floats = self._session.run(None, ready)[0].astype(np.float64)
+        inputs = {
+            "stocks": np.asarray(stocks, dtype=np.float32),
+            "mask": mask.astype(np.float32),
+            "context": np.asarray(context, dtype=np.float32),
+            "weights": held.astype(np.float32),
+            "account": account.astype(np.float32),
+        }
+        weights: Floats = self._session.run(None, inputs)[0].astype(np.float64)
         # Single precision leaves some 1e-7; cash takes it up.
         weights[:, -1] = np.maximum(1.0 - weights[:, :-1].sum(axis=1), 0.0)
         return weights
