@@ -298,8 +298,3 @@ def bar_counts(session: Session, *, as_of: date) -> list[tuple[int, int, int, da
         {"as_of": as_of},
     )
     return [(year, count, instruments, last_on) for year, count, instruments, last_on in rows]
-
-
-def batches(session: Session) -> list[ImportBatch]:
-    """All loads, oldest first."""
-    return list(session.scalars(select(ImportBatch).order_by(ImportBatch.batch_id)))

@@ -138,4 +138,6 @@ def load_sample_files(folder: Path, *, progress: Progress) -> SampleLoad:
         progress("sample", number, len(_FILES))
         rows[name] = _load_file(folder / f"{name}.parquet", load)
     progress("sample", len(_FILES), len(_FILES))
-    return SampleLoad(rows, import_file(folder / "daily_bars.parquet", symbol=None, source=SOURCE, progress=progress))
+    bars = import_file(folder / "daily_bars.parquet", symbol=None, source=SOURCE, progress=progress)
+    rows["daily_bars"] = None if bars.already_loaded else bars.rows_read
+    return SampleLoad(rows, bars)

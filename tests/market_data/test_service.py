@@ -204,22 +204,15 @@ class TestLatestSession:
 CHILD = """
 import os, signal, sys
 from pathlib import Path
-import market_data.files, market_data.sample.load
+import market_data.files
 from market_data.service import load_sample
 
 market_data.files.CHUNK_ROWS = 1000
-merge_market_caps = market_data.sample.load.merge_market_caps
-
-def die(*arguments):
-    merge_market_caps(*arguments)
-    os.kill(os.getpid(), signal.SIGKILL)
 
 def die_between(step, done, total):
     if step.startswith("bars") and done == 2000:
         os.kill(os.getpid(), signal.SIGKILL)
 
-if sys.argv[2] == "facts":
-    market_data.sample.load.merge_market_caps = die
 load_sample(folder=Path(sys.argv[1]), progress=die_between)
 """
 
@@ -227,16 +220,15 @@ load_sample(folder=Path(sys.argv[1]), progress=die_between)
 class TestKilledLoad:
     @pytest.mark.slow
     @pytest.mark.servers
-    @pytest.mark.parametrize("where", ["facts", "bars"])
     def test_next_run_ends_with_the_same_rows(
-        self, loaded: SampleLoad, small_sample: Path, monkeypatch: pytest.MonkeyPatch, where: str
+        self, loaded: SampleLoad, small_sample: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with transaction() as session:
             whole = without_places(everything(session))
             session.execute(text("truncate daily_bars"))
             for table in ("quarantined_bars", "import_batches", "fundamentals", "market_caps", "corporate_actions"):
                 session.execute(text(f"delete from {table}"))
-        child = [sys.executable, "-c", CHILD, str(small_sample), where]
+        child = [sys.executable, "-c", CHILD, str(small_sample)]
         killed = subprocess.run(child, cwd=REPOSITORY, check=False, capture_output=True, timeout=120)
         assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
         with transaction() as session:
