@@ -16,8 +16,10 @@ from rich.table import Table
 
 from core.progress import Progress as Listener
 
-stdout = Console(soft_wrap=not sys.stdout.isatty())
-stderr = Console(stderr=True, soft_wrap=not sys.stderr.isatty())
+# Where nobody's terminal sets the width, nothing is cut.
+_WIDTH_ELSEWHERE = 200
+stdout = Console(width=None if sys.stdout.isatty() else _WIDTH_ELSEWHERE)
+stderr = Console(stderr=True, width=None if sys.stderr.isatty() else _WIDTH_ELSEWHERE, soft_wrap=True)
 
 
 def _plain(value: Any) -> Any:
@@ -44,7 +46,8 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
     """A table for people; columns whose name starts with '>' are right-aligned."""
     table = Table(title=title, title_justify="left", caption=caption or None, caption_justify="left")
     for column in columns:
-        table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left")
+        figures = column.startswith(">")
+        table.add_column(column.lstrip(">"), justify="right" if figures else "left", no_wrap=figures)
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
     stdout.print(table)
