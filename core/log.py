@@ -38,7 +38,8 @@ def configure_logs(settings: Settings) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.log_level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # stderr as it is when the line is written, which is not always what it was when the process began.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
 
 

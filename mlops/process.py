@@ -19,6 +19,7 @@ from core.config import child_environment
 from core.errors import Unreachable
 
 _POLL_S = 0.05
+_ENDING_S = 2.0  # a dying process lets go of its lock a moment before its exit status is there
 _LOOK_S = 0.3  # somebody who only looks holds the lock for less
 _LOG_TAIL_CHARACTERS = 2000
 
@@ -58,7 +59,10 @@ class Process:
         if not self._lock_path.exists():
             return False
         with self._lock_path.open("r+") as lock:
-            return not _lock(lock)
+            if not _lock(lock):
+                return True
+        self._collect(patience_s=_ENDING_S)
+        return False
 
     def process_id(self) -> int | None:
         """Id of the running process, which is the id of its group too; None when it does not run."""
@@ -83,14 +87,18 @@ class Process:
                 return
         raise Unreachable(f"{self.name} (process {self.process_id()}) does not end, even by force")
 
-    def _collect(self) -> None:
+    def _collect(self, *, patience_s: float = 0.0) -> None:
         """Take our dead child away, and with it whatever it left behind in its group."""
         if self._child is None or self._child.returncode is not None:
             return
+        deadline = time.monotonic() + patience_s
         # The id stays taken until the exit status is collected, so the group is certainly the child's own.
-        if os.waitid(os.P_PID, self._child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
-            _kill_group(self._child.pid)
-            self._child.wait()
+        while os.waitid(os.P_PID, self._child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            if time.monotonic() >= deadline:
+                return
+            time.sleep(_POLL_S)
+        _kill_group(self._child.pid)
+        self._child.wait()
 
     def log_tail(self) -> str:
         """The last lines that the process wrote."""

@@ -1,5 +1,6 @@
 """Logs: one line per event on stderr, and no secret in any of them."""
 
+import io
 import json
 from collections.abc import Iterator
 
@@ -48,3 +49,12 @@ def test_level_of_the_settings_counts(capsys: pytest.CaptureFixture[str]) -> Non
 def test_bound_ids_stand_in_every_line(capsys: pytest.CaptureFixture[str]) -> None:
     with structlog.contextvars.bound_contextvars(run_id=7):
         assert logged(capsys)["run_id"] == 7
+
+
+def test_a_line_goes_to_stderr_as_it_is_when_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    configure_logs(Settings(log_level="INFO"))
+    log = get_logger("trading")
+    later = io.StringIO()
+    monkeypatch.setattr("sys.stderr", later)
+    log.info("heard")
+    assert "heard" in later.getvalue()
