@@ -23,7 +23,7 @@ from ml_models.evaluate import auc
 from ml_models.labels import PricePanel
 from ml_models.lessons import gather_lessons
 from ml_models.recipes import RECIPES
-from ml_models.screener import feature_weights, grow, margins, probabilities
+from ml_models.screener import ROUNDS_MIN, feature_weights, grow, margins, probabilities
 from quant.splits import Fold, walk_forward
 
 STOCKS, FIRST_YEAR, YEAR = 500, 2011, 2017
@@ -101,7 +101,7 @@ def train_bare(train: Rows, validation: Rows, *, rounds: int = RECIPE.parameters
         early_stopping_rounds=parameters.patience_rounds,
         verbose_eval=False,
     )
-    return booster[: booster.best_iteration + 1]
+    return booster[: max(booster.best_iteration + 1, ROUNDS_MIN)]
 
 
 def _lessons_of_noise(size: int, seed: int) -> Rows:

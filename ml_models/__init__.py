@@ -1,0 +1,1 @@
+"""Floor 7, a specialist: XGBoost screeners, from label to stored score."""
