@@ -124,13 +124,13 @@ def hand_over_ours() -> None:
         _lessons_of_noise(STOCKS, 2),
         features=_FEATURES,
         emphasis=RECIPE.emphasis,
-        parameters=replace(RECIPE.parameters, rounds_max=5),
+        parameters=replace(RECIPE.parameters, rounds_max=ROUNDS_MIN),
     )
 
 
 def hand_over_bare() -> None:
     """Give the same window to the library."""
-    train_bare(_lessons_of_noise(HEAVY_ROWS, 1), _lessons_of_noise(STOCKS, 2), rounds=5)
+    train_bare(_lessons_of_noise(HEAVY_ROWS, 1), _lessons_of_noise(STOCKS, 2), rounds=ROUNDS_MIN)
 
 
 def _peak_bytes(work: Callable[[], None]) -> int:
