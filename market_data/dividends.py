@@ -10,7 +10,12 @@ import polars as pl
 
 # Prices in single precision leave jumps of 5e-7 in f; the smallest dividends of large companies are 6e-5 of the price.
 SHARE_MIN = 5e-5
-_CLOSES = ("symbol", "session_on", "close", "adj_close")
+_CLOSES: dict[str, type[pl.DataType]] = {
+    "symbol": pl.String,
+    "session_on": pl.Date,
+    "close": pl.Float64,
+    "adj_close": pl.Float64,
+}
 
 
 def _rounding(step: float) -> pl.Expr:
@@ -55,27 +60,27 @@ class DividendStream:
     """
 
     set_aside: set[str] = field(default_factory=set)
-    _last: dict[str, pl.DataFrame] = field(default_factory=dict)
+    _last: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_CLOSES))
     _found: list[pl.DataFrame] = field(default_factory=list)
 
     def take(self, bars: pl.DataFrame) -> None:
         """The next good bars, sorted by symbol and session."""
-        before = []
-        for (symbol,), own in bars.select(_CLOSES).group_by("symbol", maintain_order=True):
-            name = str(symbol)
-            if name in self._last:
-                if self._last[name]["session_on"].item() >= own["session_on"][0]:
-                    self.set_aside.add(name)
-                before.append(self._last[name])
-            self._last[name] = own.tail(1)
-        rows = bars.select(_CLOSES)
-        if before:
-            rows = pl.concat([*before, rows]).sort("symbol", "session_on")
+        rows = bars.select(_CLOSES.keys())
+        by_symbol = rows.group_by("symbol", maintain_order=True)
+        again = pl.col("symbol").is_in(rows["symbol"].unique().implode())
+        before = self._last.filter(again)
+        back = before.join(by_symbol.agg(pl.col("session_on").first().alias("first_on")), on="symbol").filter(
+            pl.col("session_on") >= pl.col("first_on")
+        )
+        self.set_aside |= set(back["symbol"])
+        self._last = pl.concat([self._last.filter(~again), by_symbol.last().select(_CLOSES.keys())])
+        if len(before):
+            rows = pl.concat([before, rows]).sort("symbol", "session_on")
         self._found.append(implied_dividends(rows))
 
     def symbols(self) -> set[str]:
         """All symbols that came."""
-        return set(self._last)
+        return set(self._last["symbol"])
 
     def dividends(self) -> pl.DataFrame:
         """symbol, ex_on, amount_usd of the symbols that were not set aside."""

@@ -15,7 +15,8 @@ import pyarrow.parquet
 from core.errors import InputError
 
 CHUNK_ROWS = 131_072
-_CSV_BLOCK_BYTES = 4 * 1024 * 1024
+# The reader keeps up to 32 blocks ahead.
+_CSV_BLOCK_BYTES = 1024 * 1024
 _CSV_SUFFIXES = (".csv", ".txt")
 _PARQUET_SUFFIXES = (".parquet", ".pq")
 _MALFORMED_SCHEMA: dict[str, type[pl.DataType]] = {"row_number": pl.Int64, "text": pl.String, "detail": pl.String}
@@ -90,7 +91,23 @@ def read_header(path: Path) -> list[str]:
 def read_chunks(path: Path, columns: list[str]) -> Iterator[Chunk]:
     """The named columns, chunk by chunk; the same file gives the same chunks every time."""
     with _as_input_error(path):
-        yield from (_parquet_chunks if _is_parquet(path) else _csv_chunks)(path, columns)
+        yield from _parquet_chunks(path, columns) if _is_parquet(path) else _gathered(_csv_blocks(path, columns))
+
+
+def _joined(parts: list[Chunk]) -> Chunk:
+    return Chunk(pl.concat(part.rows for part in parts), pl.concat(part.malformed for part in parts))
+
+
+def _gathered(parts: Iterator[Chunk]) -> Iterator[Chunk]:
+    """Small parts put together until there are CHUNK_ROWS rows."""
+    waiting: list[Chunk] = []
+    for part in parts:
+        waiting.append(part)
+        if sum(chunk.size for chunk in waiting) >= CHUNK_ROWS:
+            yield _joined(waiting)
+            waiting = []
+    if waiting:
+        yield _joined(waiting)
 
 
 def _frame(table: pyarrow.Table | pyarrow.RecordBatch, numbers: pl.Series) -> pl.DataFrame:
@@ -107,7 +124,7 @@ def _parquet_chunks(path: Path, columns: list[str]) -> Iterator[Chunk]:
         read += len(batch)
 
 
-def _csv_chunks(path: Path, columns: list[str]) -> Iterator[Chunk]:
+def _csv_blocks(path: Path, columns: list[str]) -> Iterator[Chunk]:
     broken: list[tuple[int, str, str]] = []
 
     def set_aside(row: pyarrow.csv.InvalidRow) -> str:
@@ -151,4 +168,4 @@ def read_whole(path: Path, columns: list[str], *, rows_max: int) -> Chunk:
             raise InputError(f"{path.name}: more than {rows_max} rows; this layout holds one symbol a file")
     if not chunks:
         raise InputError(f"{path.name}: no rows")
-    return Chunk(pl.concat(chunk.rows for chunk in chunks), pl.concat(chunk.malformed for chunk in chunks))
+    return _joined(chunks)

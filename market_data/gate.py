@@ -27,6 +27,7 @@ from market_data.quality import (
 from market_data.vendor import NUMBERS
 
 _CONTEXT = -1
+_SYMBOLS_A_BLOCK = 256
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Gate:
     _known: set[str] = field(default_factory=set)
     # Per symbol a fingerprint for each session that came: four bytes a bar, whatever the order of the file.
     _seen: dict[str, npt.NDArray[np.uint32]] = field(default_factory=dict)
+    _block: npt.NDArray[np.uint32] = field(init=False)
     _place: npt.NDArray[np.int32] = field(init=False)
     _first_day: int = field(init=False)
 
@@ -86,6 +88,15 @@ class Gate:
         inside = (offset >= 0) & (offset < len(self._place))
         return pl.Series(np.where(inside, self._place[np.where(inside, offset, 0)], -1))
 
+    def _seen_of(self, symbol: str) -> npt.NDArray[np.uint32]:
+        if symbol not in self._seen:
+            row = len(self._seen) % _SYMBOLS_A_BLOCK
+            if row == 0:
+                # Large blocks come from the system untouched, and pages that stay so cost nothing.
+                self._block = np.zeros((_SYMBOLS_A_BLOCK, len(self.sessions)), dtype=np.uint32)
+            self._seen[symbol] = self._block[row]
+        return self._seen[symbol]
+
     def _mark_duplicates(self, ordered: pl.DataFrame) -> pl.DataFrame:
         """The first row of a session in the file stands; others are refused as identical to it or conflicting."""
         codes, sessions = ordered["code"].to_numpy(), ordered["session"].to_numpy()
@@ -94,10 +105,7 @@ class Gate:
         bounds = np.concatenate([[0], np.flatnonzero(np.diff(codes)) + 1, [len(codes)]])
         for start, stop in pairwise(bounds.tolist()):
             symbol = ordered["symbol"][start]
-            if symbol not in self._seen:
-                # Untouched pages cost nothing: the array spans all sessions, memory follows the bars.
-                self._seen[symbol] = np.zeros(len(self.sessions), dtype=np.uint32)
-            seen, own = self._seen[symbol], sessions[start:stop]
+            seen, own = self._seen_of(symbol), sessions[start:stop]
             earlier[start:stop] = seen[own]
             # Backwards, so that the first of several rows of a session is the one that stays.
             fresh = own[earlier[start:stop] == 0]
