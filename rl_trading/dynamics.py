@@ -17,6 +17,9 @@ from rl_trading.reward import ADAPTATION, DAILY_VARIANCE_START, differential_sha
 from rl_trading.weights import STANDARD_LIMITS, Limits, weigh_actions
 from rl_trading.windows import WINDOW_SESSIONS_MAX, Recording, Tape
 
+# numba compiles the simulator's kernels into this file's own and rebuilds them only when this file changes. So it names
+# the simulator that it was built with; a test holds the two together.
+SIMULATOR_SHA256 = "4aee2931f00faf27"
 Floats = npt.NDArray[np.float64]
 Floats32 = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
