@@ -98,7 +98,10 @@ def _order(chain: Chain, around: Surroundings) -> dict[str, Any]:
         },
         "lots_opened": [_fields(lot, "lot_id", "quantity", "cost_usd", "remaining") for lot in around.lots],
         "lots_closed": [
-            _fields(closing, "lot_id", "quantity", "cost_usd", "proceeds_usd", "gain_usd")
+            {
+                **(_fields(closing, "lot_id", "quantity", "cost_usd", "proceeds_usd", "gain_usd") or {}),
+                "bought_by_order_id": around.bought_by.get(closing.lot_id),
+            }
             for closing in around.closings
         ],
     }
@@ -140,7 +143,15 @@ def _allocation(chain: Chain) -> dict[str, Any] | None:
 
 
 def _score(chain: Chain) -> dict[str, Any] | None:
-    """Rank, score and reasons; None for a stock that the night's screen no longer names (an exit)."""
+    """Rank, score and reasons; for a stock that the night's screen no longer names (an exit), that it does not."""
+    if chain.score is None and chain.batch is not None:
+        return {
+            "rank": None,
+            "score": None,
+            "reasons": [],
+            "note": f"not among the best {chain.batch.scored_count} of the {chain.batch.eligible_count} stocks that the"
+            " screen looked at; `lots_closed` names the orders that bought it, for their reasons",
+        }
     found = _fields(chain.score, "rank", "score", "margin", "base", "reasons")
     if found is not None and chain.score is not None and chain.screener is not None:
         names = chain.screener.manifest.get("features", [])

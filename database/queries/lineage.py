@@ -48,6 +48,7 @@ class Surroundings(NamedTuple):
     fills: list[Fill]
     lots: list[TaxLot]
     closings: list[LotClosing]
+    bought_by: dict[int, int]  # lot closed by this order -> order that opened it
     checks: list[PretradeCheck]
     regimes: list[Regime]
     runs: list[Run]
@@ -112,19 +113,42 @@ def read_surroundings(session: Session, *, chain: Chain) -> Surroundings:
     order = chain.order
     fills = list(session.scalars(select(Fill).where(Fill.order_id == order.order_id).order_by(Fill.fill_id)))
     fill_ids = [fill.fill_id for fill in fills]
-    hashes = [] if chain.batch is None else [chain.batch.feature_hash]
+    closings = _all(session, LotClosing, LotClosing.fill_id.in_(fill_ids), LotClosing.lot_id)
+    opened = (
+        select(TaxLot.lot_id, Fill.order_id)
+        .join(Fill, Fill.fill_id == TaxLot.fill_id)
+        .where(TaxLot.lot_id.in_([closing.lot_id for closing in closings]))
+    )
     return Surroundings(
         events=_all(session, OrderEvent, OrderEvent.order_id == order.order_id, OrderEvent.event_id),
         fills=fills,
         lots=_all(session, TaxLot, TaxLot.fill_id.in_(fill_ids), TaxLot.lot_id),
-        closings=_all(session, LotClosing, LotClosing.fill_id.in_(fill_ids), LotClosing.lot_id),
+        closings=closings,
+        bought_by={row.lot_id: row.order_id for row in session.execute(opened)} if closings else {},
         checks=_all(
             session, PretradeCheck, PretradeCheck.recommendation_id == order.recommendation_id, PretradeCheck.rule
         ),
         regimes=_all(session, Regime, Regime.session_on == order.session_on, Regime.detector),
         runs=_all(session, Run, and_(Run.as_of == order.session_on, Run.book == chain.account.book), Run.run_id),
-        snapshots=_all(session, FeatureSnapshot, FeatureSnapshot.content_hash.in_(hashes), FeatureSnapshot.snapshot_id),
+        snapshots=_snapshot_of(session, chain.batch),
     )
+
+
+def _snapshot_of(session: Session, batch: ScoreBatch | None) -> list[FeatureSnapshot]:
+    """The year's snapshot that the batch's cross-section was read from: the newest built of its data before it."""
+    if batch is None:
+        return []
+    query = (
+        select(FeatureSnapshot)
+        .where(
+            FeatureSnapshot.year == batch.session_on.year,
+            FeatureSnapshot.data_vintage == batch.data_vintage,
+            FeatureSnapshot.created_at <= batch.created_at,
+        )
+        .order_by(FeatureSnapshot.created_at.desc())
+        .limit(1)
+    )
+    return list(session.scalars(query))
 
 
 def newest_order_ids(session: Session, *, limit: int = 5) -> list[int]:

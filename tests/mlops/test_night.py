@@ -213,9 +213,15 @@ class TestLineage:
                     == chain["allocation"]["strategy"]
                     == chain["screener"]["manifest"]["strategy"]
                 )
-                assert chain["score"]["reasons"]
-                margin = chain["score"]["base"] + sum(chain["score"]["contributions"].values())
-                assert margin == pytest.approx(chain["score"]["margin"], abs=1e-6)
+                if chain["score"]["rank"] is None:
+                    assert chain["order"]["side"] == "sell"
+                    assert all(lot["bought_by_order_id"] in orders for lot in chain["order"]["lots_closed"])
+                else:
+                    assert chain["score"]["reasons"]
+                    margin = chain["score"]["base"] + sum(chain["score"]["contributions"].values())
+                    assert margin == pytest.approx(chain["score"]["margin"], abs=1e-6)
+                (snapshot,) = chain["features"]["snapshots"]
+                assert snapshot["year"] == 2017
                 assert chain["screener"]["manifest"]["feature_hash"]
                 assert chain["features"]["feature_hash"]
                 assert chain["features"]["data_vintage"]["daily_bars"]

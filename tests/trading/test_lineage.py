@@ -123,8 +123,10 @@ class TestExplainOrder:
         trade_night(session, as_of=NEXT)
         exit_id = session.execute(text("select order_id from orders where side = 'sell'")).scalar_one()
         told = service.explain_order(session, order_id=exit_id)
-        assert (told["score"], told["target"]["weight"], told["allocation"]["weight"]) == (None, "0", "0")
+        assert (told["score"]["rank"], told["target"]["weight"], told["allocation"]["weight"]) == (None, "0", "0")
+        assert "not among the best" in told["score"]["note"]
         assert told["order"]["lots_closed"][0]["gain_usd"]
+        assert told["order"]["lots_closed"][0]["bought_by_order_id"] == order_id
 
     def test_takes_a_handful_of_statements(self, session: Session, order_id: int) -> None:
         seen: list[str] = []
