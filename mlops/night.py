@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
+from clients.service import PAPER_BOOK
 from core.errors import DataMissing
 from core.log import get_logger
 from core.progress import Progress, silent
@@ -40,7 +41,6 @@ from trading.service import (
 )
 
 JOB = "nightly"
-PAPER_BOOK = "paper"
 STEPS = (
     "features",
     "universe",

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from quant.costs import VOLUME_SESSIONS
 from rl_trading.observation import Scales
 from rl_trading.reward import reward_path
 
@@ -27,7 +28,6 @@ STOCKS = 50
 # From one decision to the next: in training, in judgement and at night.
 REBALANCE_SESSIONS = 5
 WINDOW_SESSIONS_MAX = 10
-VOLUME_SESSIONS = 21
 
 
 @dataclass(frozen=True)

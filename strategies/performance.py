@@ -21,6 +21,7 @@ from database.queries.scores import read_out_of_fold
 from database.queries.targets import read_night_ranks
 from database.session import Session
 from quant.backtest import Prices, run_backtest
+from quant.costs import VOLUME_SESSIONS
 from quant.stats import measure_performance
 
 WINDOW_SESSIONS = 63
@@ -28,7 +29,6 @@ REBALANCE_SESSIONS = 21
 STOCKS = 50
 # Out-of-fold scores are weekly: an anchor takes the newest ones of the seven sessions up to it.
 _SCORE_AGE_SESSIONS_MAX = 7
-_VOLUME_SESSIONS = 21
 # Calendar days that surely hold the window, the scores' age and the volume average before it.
 _LOOK_BACK = timedelta(days=150)
 
@@ -164,8 +164,8 @@ def _read_window(as_of: date) -> Window:
 def _average_volume(volume: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Mean of the last 21 sessions; a session without a bar counts as none traded."""
     total = np.cumsum(np.nan_to_num(volume), axis=0)
-    total[_VOLUME_SESSIONS:] = total[_VOLUME_SESSIONS:] - total[:-_VOLUME_SESSIONS]
-    counted = np.minimum(np.arange(1, len(volume) + 1), _VOLUME_SESSIONS)
+    total[VOLUME_SESSIONS:] = total[VOLUME_SESSIONS:] - total[:-VOLUME_SESSIONS]
+    counted = np.minimum(np.arange(1, len(volume) + 1), VOLUME_SESSIONS)
     return total / counted[:, None]
 
 

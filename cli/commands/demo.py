@@ -114,8 +114,11 @@ def _what_next(day: date) -> None:
     with transaction() as session:
         order_id = first_order_of_session(session, session_on=day)
     say("what to look at next:")
+    if order_id is not None:
+        say(
+            f"  .venv/bin/acis explain order {order_id}          why that order was placed, back to the data and the code"
+        )
     for line in (
-        f"acis explain order {order_id or 1}          why that order was placed, back to the data and the code",
         f"acis screen growth --as-of {day}    the top stocks with their reasons",
         f"acis regime --as-of {day}           the regime and what drove it",
         "acis replay --from 2016-01-04 --to 2017-06-30    every night of eighteen months",

@@ -8,13 +8,13 @@ import typer
 
 from cli.arguments import JsonFlag, parse_date
 from cli.output import print_json, print_table, say
+from clients.service import PAPER_BOOK
 from database.queries.accounts import accounts_in_book
 from database.queries.instruments import instruments_by_id
 from database.queries.orders import find_recommendations, orders_of_session, recommendations_on
 from database.session import Session, transaction
 from market_data.service import latest_session
 from mlops.jobs.send_approved import run_send_approved
-from mlops.night import PAPER_BOOK
 from trading.service import reject
 
 group = typer.Typer(no_args_is_help=True)

@@ -3,10 +3,11 @@
 from datetime import date
 from typing import Any
 
+from clients.service import PAPER_BOOK
 from core.clock import today_in_new_york
 from core.jobs import Nightly
 from core.progress import Progress, silent
-from mlops.night import PAPER_BOOK, run_night
+from mlops.night import run_night
 
 
 def run_nightly(*, as_of: date, progress: Progress = silent) -> dict[str, Any]:

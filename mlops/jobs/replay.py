@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from clients.service import PAPER_BOOK
 from core.errors import DataMissing, InputError
 from core.progress import Progress, silent
 from database.queries.accounts import accounts_in_book
@@ -18,7 +19,7 @@ from features.service import build_features
 from market_data.calendars import next_session, sessions_between
 from market_data.service import latest_session
 from mlops.night import JOB as NIGHTLY
-from mlops.night import PAPER_BOOK, run_night
+from mlops.night import run_night
 from quant.service import detect_regimes
 from quant.stats import measure_performance
 from trading.service import clone_book

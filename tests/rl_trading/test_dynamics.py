@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from quant.backtest import Prices, run_backtest
-from quant.costs import FREE, STANDARD_COSTS, CostModel
+from quant.costs import FREE, STANDARD_COSTS, VOLUME_SESSIONS, CostModel
 from rl_trading.dynamics import Portfolios, Rules
 from rl_trading.reward import ADAPTATION, DAILY_VARIANCE_START, differential_sharpe
-from rl_trading.windows import VOLUME_SESSIONS, Decisions, Market, Recording, record, tradable
+from rl_trading.windows import Decisions, Market, Recording, record, tradable
 from tests.factories.allocations import fit_scales, make_decisions, make_market, make_recording
 
 
