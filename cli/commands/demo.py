@@ -115,9 +115,7 @@ def _what_next(day: date) -> None:
         order_id = first_order_of_session(session, session_on=day)
     say("what to look at next:")
     if order_id is not None:
-        say(
-            f"  .venv/bin/acis explain order {order_id}          why that order was placed, back to the data and the code"
-        )
+        say(f"  .venv/bin/acis explain order {order_id}          why that order was placed, back to the data")
     for line in (
         f"acis screen growth --as-of {day}    the top stocks with their reasons",
         f"acis regime --as-of {day}           the regime and what drove it",
