@@ -151,6 +151,7 @@ def store_fold(session: Session, trained: TrainedFold) -> StoredFold:
             name=manifest.name,
             kind=KIND,
             strategy=manifest.strategy,
+            algorithm="xgboost",
             train_from_on=fold.train_from_on,
             train_to_on=fold.train_to_on,
             last_label_on=fold.last_label_on,

@@ -103,6 +103,9 @@ def _batch(
     return ScoreBatch(
         session_on=as_of,
         strategy=strategy,
+        lane="served",
+        source="model",
+        source_reason="",
         status="refused" if judged.reason else "scored",
         reason=judged.reason,
         model_version_id=model.model_version_id if model and rows else None,

@@ -97,6 +97,7 @@ def _row(as_of: date, strategy: str, regime: str, decision: Decision) -> tables.
     return tables.Allocation(
         session_on=as_of,
         strategy=strategy,
+        lane="served",
         allocator=decision.allocator,
         reason=decision.reason,
         model_version_id=decision.model_version_id,

@@ -293,6 +293,7 @@ class _Lessons:
             name=f"{KIND}-{strategy}",
             kind=KIND,
             strategy=strategy,
+            algorithm="ppo",
             train_from_on=span[0],
             train_to_on=span[1],
             last_label_on=last_label,

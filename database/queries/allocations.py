@@ -15,9 +15,9 @@ from database.tables.scores import Score, ScoreBatch
 _GIVEN_BY_THE_DATABASE = frozenset({"allocation_id", "created_at"})
 
 
-def allocations_on(session: Session, *, session_on: date) -> dict[str, Allocation]:
-    """The allocations of one session by strategy."""
-    rows = session.scalars(select(Allocation).where(Allocation.session_on == session_on))
+def allocations_on(session: Session, *, session_on: date, lane: str = "served") -> dict[str, Allocation]:
+    """The allocations of one session and lane by strategy."""
+    rows = session.scalars(select(Allocation).where(Allocation.session_on == session_on, Allocation.lane == lane))
     return {row.strategy: row for row in rows}
 
 
@@ -47,12 +47,12 @@ class Held:
     weights: Mapping[int, Decimal]
 
 
-def last_held(session: Session, *, before: date, since: date) -> dict[str, Held]:
-    """By strategy, the newest allocation of a session in [since, before)."""
+def last_held(session: Session, *, before: date, since: date, lane: str = "served") -> dict[str, Held]:
+    """By strategy, the lane's newest allocation of a session in [since, before)."""
     rows = session.execute(
         select(Allocation, ScoreBatch.session_on)
         .join(ScoreBatch, ScoreBatch.score_batch_id == Allocation.score_batch_id)
-        .where(Allocation.session_on < before, Allocation.session_on >= since)
+        .where(Allocation.session_on < before, Allocation.session_on >= since, Allocation.lane == lane)
         .order_by(Allocation.session_on)
     ).all()
     newest = {row.strategy: (row, decided_on) for row, decided_on in rows}
@@ -74,7 +74,8 @@ def last_held(session: Session, *, before: date, since: date) -> dict[str, Held]
 def add_allocations(
     session: Session, allocations: Sequence[Allocation], *, weights: Sequence[Mapping[int, Decimal]]
 ) -> dict[str, int]:
-    """Store the allocations that their session does not have yet, `weights` (instrument_id -> weight) in parallel.
+    """Store the allocations of one lane that their session does not have yet; `weights` (instrument_id -> weight) in
+    parallel.
 
     Returns allocation_id by strategy of those stored now; what was decided once stands.
     """
@@ -86,7 +87,7 @@ def add_allocations(
         for row in session.execute(
             insert(Allocation)
             .values([{name: getattr(row, name) for name in names} for row in allocations])
-            .on_conflict_do_nothing(index_elements=["session_on", "strategy"])
+            .on_conflict_do_nothing(index_elements=["session_on", "strategy", "lane"])
             .returning(Allocation.strategy, Allocation.allocation_id)
         )
     }

@@ -29,16 +29,18 @@ class ScoreRows:
     reasons: Sequence[Sequence[dict[str, Any]]]
 
 
-def batches_on(session: Session, *, session_on: date) -> dict[str, ScoreBatch]:
-    """The batches of one session by strategy."""
-    rows = session.scalars(select(ScoreBatch).where(ScoreBatch.session_on == session_on))
+def batches_on(session: Session, *, session_on: date, lane: str = "served") -> dict[str, ScoreBatch]:
+    """The batches of one session and lane by strategy."""
+    rows = session.scalars(select(ScoreBatch).where(ScoreBatch.session_on == session_on, ScoreBatch.lane == lane))
     return {row.strategy: row for row in rows}
 
 
 def find_batch(session: Session, *, session_on: date, strategy: str) -> ScoreBatch | None:
-    """One strategy's batch of one session."""
+    """The batch of one strategy and session that clients get."""
     return session.scalar(
-        select(ScoreBatch).where(ScoreBatch.session_on == session_on, ScoreBatch.strategy == strategy)
+        select(ScoreBatch).where(
+            ScoreBatch.session_on == session_on, ScoreBatch.strategy == strategy, ScoreBatch.lane == "served"
+        )
     )
 
 
@@ -49,14 +51,14 @@ def top_scores(session: Session, *, score_batch_id: int, limit: int | None = Non
 
 
 def add_batches(session: Session, batches: Sequence[ScoreBatch]) -> dict[str, ScoreBatch]:
-    """Store the batches that their session does not have yet; returns those that were stored, by strategy."""
+    """Store the batches of one lane that their session does not have yet; returns those stored, by strategy."""
     if not batches:
         return {}
     names = [column.name for column in ScoreBatch.__table__.columns if column.name not in _GIVEN_BY_THE_DATABASE]
     stored = session.scalars(
         insert(ScoreBatch)
         .values([{name: getattr(batch, name) for name in names} for batch in batches])
-        .on_conflict_do_nothing(index_elements=["session_on", "strategy"])
+        .on_conflict_do_nothing(index_elements=["session_on", "strategy", "lane"])
         .returning(ScoreBatch)
     )
     return {row.strategy: row for row in stored}

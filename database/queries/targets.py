@@ -97,7 +97,7 @@ def read_night_ranks(
             func.array_agg(aggregate_order_by(Score.instrument_id, Score.rank.asc())),
         )
         .join(Score, Score.score_batch_id == ScoreBatch.score_batch_id)
-        .where(ScoreBatch.session_on.between(first_on, last_on), Score.rank <= rank_max)
+        .where(ScoreBatch.session_on.between(first_on, last_on), ScoreBatch.lane == "served", Score.rank <= rank_max)
         .group_by(ScoreBatch.strategy, ScoreBatch.session_on)
     )
     return [(strategy, session_on, instrument_ids) for strategy, session_on, instrument_ids in rows]

@@ -11,17 +11,22 @@ from database.base import Base, CreatedAt, Fraction, Id
 
 
 class Allocation(Base):
-    """The weights chosen for one strategy on one session, by which allocator and why that one."""
+    """The weights chosen for one strategy on one session, by which allocator and why that one.
+
+    `lane` is `served` for what clients get; the other lanes run beside it (see `shadow`).
+    """
 
     __tablename__ = "allocations"
     __table_args__ = (
         CheckConstraint("cash_weight between 0 and 1", name="cash_weight"),
-        UniqueConstraint("session_on", "strategy"),
+        CheckConstraint("lane in ('served', 'plain', 'screener', 'allocator')", name="lane"),
+        UniqueConstraint("session_on", "strategy", "lane"),
     )
 
     allocation_id: Mapped[Id]
     session_on: Mapped[date]
     strategy: Mapped[str] = mapped_column(String(32))
+    lane: Mapped[str] = mapped_column(String(16), server_default="served")
     allocator: Mapped[str] = mapped_column(String(32))
     reason: Mapped[str] = mapped_column(Text)
     model_version_id: Mapped[int | None] = mapped_column(ForeignKey("model_versions.model_version_id"), index=True)

@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Index, String, Text, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from database.base import Base, CreatedAt, Id
@@ -11,7 +11,7 @@ from database.base import Base, CreatedAt, Id
 
 class ModelVersion(Base):
     """One fold of one model. It may serve sessions in [valid_from_on, valid_to_on); it saw labels that ended
-    before `valid_from_on` only."""
+    before `valid_from_on` only. `trial_id` is the configuration that it is a fold of."""
 
     __tablename__ = "model_versions"
     __table_args__ = (
@@ -27,6 +27,8 @@ class ModelVersion(Base):
     version: Mapped[int]
     kind: Mapped[str] = mapped_column(String(16))
     strategy: Mapped[str] = mapped_column(String(32))
+    algorithm: Mapped[str] = mapped_column(String(16))
+    trial_id: Mapped[int | None] = mapped_column(ForeignKey("trials.trial_id"), index=True)
     train_from_on: Mapped[date]
     train_to_on: Mapped[date]
     last_label_on: Mapped[date]

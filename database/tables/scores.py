@@ -11,19 +11,28 @@ from database.base import Base, CreatedAt, Id
 
 
 class ScoreBatch(Base):
-    """One strategy's screen of one session: scored, or refused with the reason."""
+    """One strategy's screen of one session: scored, or refused with the reason.
+
+    `source` tells whether a model scored or the strategy's plain rule, `source_reason` why that one. `lane` is
+    `served` for what clients get; the other lanes run beside it (see `shadow`).
+    """
 
     __tablename__ = "score_batches"
     __table_args__ = (
         CheckConstraint("status in ('scored', 'refused')", name="status"),
         CheckConstraint("(status = 'refused') = (reason is not null)", name="reason"),
-        CheckConstraint("status = 'refused' or model_version_id is not null", name="model"),
-        UniqueConstraint("session_on", "strategy"),
+        CheckConstraint("status = 'refused' or source = 'rule' or model_version_id is not null", name="model"),
+        CheckConstraint("source in ('model', 'rule')", name="source"),
+        CheckConstraint("lane in ('served', 'plain', 'screener')", name="lane"),
+        UniqueConstraint("session_on", "strategy", "lane"),
     )
 
     score_batch_id: Mapped[Id]
     session_on: Mapped[date]
     strategy: Mapped[str] = mapped_column(String(32))
+    lane: Mapped[str] = mapped_column(String(16), server_default="served")
+    source: Mapped[str] = mapped_column(String(16), server_default="model")
+    source_reason: Mapped[str] = mapped_column(Text, server_default="")
     status: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str | None] = mapped_column(Text)
     model_version_id: Mapped[int | None] = mapped_column(ForeignKey("model_versions.model_version_id"), index=True)

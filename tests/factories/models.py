@@ -29,6 +29,7 @@ def make_model(
             "version": version,
             "kind": kind,
             "strategy": strategy,
+            "algorithm": "xgboost" if kind == "screener" else "ppo",
             "train_from_on": date(year - 5, 1, 2),
             "train_to_on": date(year - 1, 5, 1),
             "last_label_on": date(year - 1, 12, 29),

@@ -54,6 +54,7 @@ def create_weighed_screen(
     batch = create_screen(session, session_on=session_on, strategy=strategy, instrument_ids=instrument_ids)
     weight = ((1 - Decimal(cash_weight)) / len(instrument_ids)).quantize(Decimal("0.00000001"))
     allocation = Allocation(
+        lane="served",
         session_on=session_on,
         strategy=strategy,
         allocator="equal_weight",

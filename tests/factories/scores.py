@@ -57,6 +57,9 @@ def create_batch(
     if refused is None:
         model = model or create_model(session, strategy=strategy, year=session_on.year)
     batch = ScoreBatch(
+        lane="served",
+        source="model",
+        source_reason="",
         session_on=session_on,
         strategy=strategy,
         status="refused" if refused else "scored",

@@ -28,6 +28,7 @@ def create_allocation(session: Session, *, session_on: date, weights: Mapping[in
     )
     batch = create_batch(session, session_on=session_on, strategy=STRATEGY, instrument_ids=sorted(weights), model=model)
     allocation = Allocation(
+        lane="served",
         session_on=session_on,
         strategy=STRATEGY,
         allocator="equal_weight",

@@ -1,0 +1,99 @@
+"""Trials: every configuration that was tried, and its daily out-of-sample returns."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from database.session import Session
+from database.tables.trials import Trial, TrialReturns
+
+
+@dataclass(frozen=True)
+class ReturnSeries:
+    """Daily simple returns; `sessions` rising, both arrays parallel."""
+
+    sessions: npt.NDArray[np.datetime64]
+    returns: npt.NDArray[np.float64]
+
+
+def add_trial(
+    session: Session,
+    *,
+    kind: str,
+    strategy: str,
+    source: str,
+    configuration_hash: str,
+    configuration: Mapping[str, Any],
+) -> int:
+    """Store the trial unless it is there already; returns its id."""
+    session.execute(
+        insert(Trial)
+        .values(
+            kind=kind,
+            strategy=strategy,
+            source=source,
+            configuration_hash=configuration_hash,
+            configuration=dict(configuration),
+        )
+        .on_conflict_do_nothing(index_elements=["kind", "strategy", "configuration_hash"])
+    )
+    return session.scalars(
+        select(Trial.trial_id).where(
+            Trial.kind == kind, Trial.strategy == strategy, Trial.configuration_hash == configuration_hash
+        )
+    ).one()
+
+
+def put_returns(session: Session, *, trial_id: int, year: int, series: Mapping[str, ReturnSeries]) -> None:
+    """Store the year's series of a trial; one that is there already is replaced: its year has grown."""
+    for name, values in series.items():
+        if not len(values.sessions):
+            continue
+        row = {
+            "sessions": values.sessions.astype("datetime64[D]").tolist(),
+            "returns": [float(value) for value in values.returns],
+        }
+        session.execute(
+            insert(TrialReturns)
+            .values(trial_id=trial_id, year=year, series=name, **row)
+            .on_conflict_do_update(index_elements=["trial_id", "year", "series"], set_=row)
+        )
+
+
+def count_trials(session: Session, *, kind: str) -> int:
+    """How many configurations of this kind were ever tried, for any strategy."""
+    return session.scalar(select(func.count()).select_from(Trial).where(Trial.kind == kind)) or 0
+
+
+def read_returns(
+    session: Session, *, kind: str, strategy: str | None = None, through_on: date
+) -> dict[int, dict[str, ReturnSeries]]:
+    """trial_id -> series name -> the returns of all years up to `through_on`, joined in order."""
+    query = (
+        select(TrialReturns)
+        .join(Trial, Trial.trial_id == TrialReturns.trial_id)
+        .where(Trial.kind == kind, TrialReturns.year <= through_on.year)
+        .order_by(TrialReturns.trial_id, TrialReturns.series, TrialReturns.year)
+    )
+    if strategy is not None:
+        query = query.where(Trial.strategy == strategy)
+    parts: dict[int, dict[str, list[TrialReturns]]] = {}
+    for row in session.scalars(query):
+        parts.setdefault(row.trial_id, {}).setdefault(row.series, []).append(row)
+    return {
+        trial_id: {name: _joined(rows, through_on) for name, rows in by_name.items()}
+        for trial_id, by_name in parts.items()
+    }
+
+
+def _joined(rows: list[TrialReturns], through_on: date) -> ReturnSeries:
+    sessions = np.concatenate([np.array(row.sessions, dtype="datetime64[D]") for row in rows])
+    returns = np.concatenate([np.array(row.returns, dtype=np.float64) for row in rows])
+    known = sessions <= np.datetime64(through_on)
+    return ReturnSeries(sessions[known], returns[known])

@@ -1,0 +1,1 @@
+"""Models on trial: what was tried, what the gate said, who serves, what the shadow ledger shows."""
