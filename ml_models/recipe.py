@@ -27,6 +27,14 @@ class Keep:
 
 
 @dataclass(frozen=True)
+class RuleTerm:
+    """One published factor of the plain rule: stocks with `high` or `low` values of `feature` come first."""
+
+    feature: str
+    direction: Literal["high", "low"]
+
+
+@dataclass(frozen=True)
 class CapBand:
     """Market value in USD from `usd_min` up to, not including, `usd_max`; None is no limit."""
 
@@ -80,7 +88,8 @@ class Recipe:
     """One strategy's screener.
 
     `keeps` and `cap_band` filter the universe. `emphasis` raises or lowers the chance of a feature's group to be tried
-    at a split (XGBoost's feature_weights; 1 where not named).
+    at a split (XGBoost's feature_weights; 1 where not named). `rule` is the plain rule: it ranks the same stocks while
+    no model may (see `rule.py`), and is no part of the model.
     """
 
     strategy: str
@@ -90,6 +99,7 @@ class Recipe:
     label_sessions: int = HORIZON_SESSIONS
     parameters: Parameters = WEEKLY
     full_parameters: Parameters = field(default=DAILY)
+    rule: tuple[RuleTerm, ...] = ()
 
     @property
     def model_name(self) -> str:
@@ -103,5 +113,5 @@ class Recipe:
     def fingerprint(self, *, full: bool) -> str:
         """SHA-256 over everything that shapes this recipe's model."""
         content = asdict(self) | {"parameters": asdict(self.grown(full=full))}
-        del content["full_parameters"]
+        del content["full_parameters"], content["rule"]
         return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
