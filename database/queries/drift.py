@@ -1,0 +1,58 @@
+"""Drift readings: stored once a session, subject and measure; read as of a date."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from database.session import Session
+from database.tables.drift import DriftReading
+
+_AT_ONCE = 2000  # eleven parameters a row; PostgreSQL takes 65,535
+
+
+def put_readings(session: Session, readings: Sequence[DriftReading]) -> int:
+    """Store readings that are not there yet; what was said of a session stays. Returns how many were new."""
+    names = [c.name for c in DriftReading.__table__.columns if c.name not in {"drift_reading_id", "created_at"}]
+    stored = 0
+    for start in range(0, len(readings), _AT_ONCE):
+        values: list[dict[str, Any]] = [
+            {name: getattr(reading, name) for name in names} for reading in readings[start : start + _AT_ONCE]
+        ]
+        rows = session.execute(
+            insert(DriftReading)
+            .values(values)
+            .on_conflict_do_nothing(index_elements=["session_on", "subject", "measure", "model_version_id"])
+            .returning(DriftReading.drift_reading_id)
+        )
+        stored += len(rows.all())
+    return stored
+
+
+def newest_readings(
+    session: Session, *, subject: str, as_of: date, model_version_id: int | None = None
+) -> list[DriftReading]:
+    """Every measure of the subject on its newest session up to `as_of`, by measure; of one version where named."""
+    query = select(DriftReading).where(DriftReading.subject == subject, DriftReading.session_on <= as_of)
+    if model_version_id is not None:
+        query = query.where(DriftReading.model_version_id == model_version_id)
+    newest = query.with_only_columns(func.max(DriftReading.session_on)).scalar_subquery()
+    found = query.where(DriftReading.session_on == newest).order_by(
+        DriftReading.measure, DriftReading.model_version_id.desc()
+    )
+    return list(session.scalars(found))
+
+
+def readings_on(session: Session, *, session_on: date, subject_kind: str | None = None) -> list[DriftReading]:
+    """Everything read on one session, by subject and measure."""
+    query = select(DriftReading).where(DriftReading.session_on == session_on)
+    if subject_kind is not None:
+        query = query.where(DriftReading.subject_kind == subject_kind)
+    return list(session.scalars(query.order_by(DriftReading.subject, DriftReading.measure)))
+
+
+def newest_session(session: Session, *, as_of: date) -> date | None:
+    """The newest session up to `as_of` that was read."""
+    return session.scalar(select(func.max(DriftReading.session_on)).where(DriftReading.session_on <= as_of))
