@@ -80,3 +80,9 @@ def record_tracking_run(session: Session, *, model_version_ids: Sequence[int], t
     for row in session.scalars(select(ModelVersion).where(ModelVersion.model_version_id.in_(model_version_ids))):
         row.tracking_run_id = tracking_run_id
     session.flush()
+
+
+def find_versions(session: Session, *, name: str | None = None) -> list[ModelVersion]:
+    """Every version of a model, or of all models, by name and version."""
+    query = select(ModelVersion).order_by(ModelVersion.name, ModelVersion.version)
+    return list(session.scalars(query if name is None else query.where(ModelVersion.name == name)))

@@ -1,0 +1,11 @@
+"""The firm's people."""
+
+from sqlalchemy import func, select
+
+from database.session import Session
+from database.tables.users import User
+
+
+def find_user(session: Session, *, email: str) -> User | None:
+    """The person with this address, however it is written."""
+    return session.scalar(select(User).where(func.lower(User.email) == email.strip().lower()))
