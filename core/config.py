@@ -29,6 +29,8 @@ class Settings(BaseSettings):
     code_commit: str | None = None
     regime_detector: Literal["rules", "hidden_markov"] = "rules"
     threads: int = Field(default=2, ge=1, description="threads of a training run")
+    signing_key: Path | None = Field(default=None, description="private key of training; made in var_dir if not given")
+    trusted_keys: Path | None = Field(default=None, description="folder of the public keys whose models may serve")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     log_json: bool = False
 
@@ -83,8 +85,18 @@ class Settings(BaseSettings):
 
     @property
     def models_dir(self) -> Path:
-        """Folder of the model artefacts (UBJSON, ONNX, manifests)."""
+        """Folder of the model artefacts (UBJSON, ONNX, manifests, signatures)."""
         return self.var_dir / "models"
+
+    @property
+    def signing_key_file(self) -> Path:
+        """The private key that signs models; only processes that train need it."""
+        return self.signing_key or self.var_dir / "keys" / "signing.pem"
+
+    @property
+    def trusted_keys_dir(self) -> Path:
+        """Folder of the public keys (*.pub) that models may be signed by; all that serving needs."""
+        return self.trusted_keys or self.var_dir / "keys" / "trusted"
 
 
 @lru_cache(maxsize=1)

@@ -9,6 +9,7 @@ AcisError                      500  something of ours is broken
 │   ├── ModelMissing           409  no model was valid on that date
 │   └── TransitionRefused      409  a state change that the state table does not hold
 ├── IntegrityBroken            500  an invariant does not hold; the account concerned is halted
+│   └── ArtefactRefused        500  a model is not what was registered, or nobody trusted signed it; it is not loaded
 └── Unreachable                503  a server or vendor did not answer; nothing is known about the outcome
 """
 
@@ -67,6 +68,10 @@ class TransitionRefused(Refused):
 
 class IntegrityBroken(AcisError):
     """An invariant does not hold."""
+
+
+class ArtefactRefused(IntegrityBroken):
+    """A model on disk that must not be loaded; whoever serves goes on with the model before it."""
 
 
 class Unreachable(AcisError):

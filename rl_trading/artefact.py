@@ -1,16 +1,10 @@
-"""A fold's policies on disk: one ONNX graph a seed and a manifest. Loading needs onnxruntime, never torch.
+"""A fold's policies on disk: one ONNX graph a seed under a signed manifest. Loading needs onnxruntime, never torch.
 
-The folder is named by the hash of the manifest, the manifest holds the hash of each graph, and the database holds the
-hash of the manifest: whoever swaps or edits a file is refused at the next load.
+See registry.artefact for what is checked before a graph is looked at.
 """
 
-import json
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from functools import lru_cache
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from core.errors import IntegrityBroken
+from registry import artefact
+from rl_trading.graph import check_graph
 from rl_trading.observation import CONTEXT_COLUMNS, STOCK_COLUMNS
 from rl_trading.windows import STOCKS
 
-MANIFEST_FILE = "manifest.json"
-FORMAT = 1
+MANIFEST_FILE = artefact.MANIFEST_FILE
 _FOLDER = "allocator"
 
 Floats = npt.NDArray[np.float64]
@@ -66,79 +60,33 @@ class Policy:
 
 
 def save(folder: Path, year: int, graphs: Mapping[int, bytes], description: Mapping[str, Any]) -> tuple[str, str, Any]:
-    """Write graphs by seed and manifest under `folder`; returns (relative folder, SHA-256 of the manifest, manifest).
-
-    They appear together or not at all. An artefact that is there already and whole is left alone.
-    """
-    files = {policy_file(seed): content for seed, content in sorted(graphs.items())}
-    manifest = {
-        **description,
-        "format": FORMAT,
-        "stocks": STOCKS,
-        "stock_columns": list(STOCK_COLUMNS),
-        "context_columns": list(CONTEXT_COLUMNS),
-        "files": {name: sha256(content).hexdigest() for name, content in files.items()},
-    }
-    content = json.dumps(manifest, indent=1, sort_keys=True).encode()
-    digest = sha256(content).hexdigest()
-    target = folder / _FOLDER / f"{year}-{digest[:16]}"
-    if not _whole(target, {**manifest["files"], MANIFEST_FILE: digest}):
-        _place(target, {**files, MANIFEST_FILE: content})
-    return str(target.relative_to(folder)), digest, manifest
-
-
-def _place(target: Path, files: Mapping[str, bytes]) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=".building-", dir=target.parent))
-    try:
-        for name, content in files.items():
-            with (building / name).open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        if target.exists():
-            shutil.rmtree(target)
-        building.rename(target)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-
-
-def _whole(target: Path, digests: Mapping[str, str]) -> bool:
-    return all(
-        (target / name).is_file() and sha256((target / name).read_bytes()).hexdigest() == digest
-        for name, digest in digests.items()
+    """Write graphs by seed and manifest under `folder`, signed; returns (relative folder, SHA-256 of the manifest,
+    manifest). What is there already and whole is left alone."""
+    return artefact.save(
+        folder,
+        name=_FOLDER,
+        label=str(year),
+        files={policy_file(seed): content for seed, content in sorted(graphs.items())},
+        description={**description, **_here()},
     )
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def load(target: Path, expected_sha256: str, seed: int) -> Policy:
-    """One seed's policy. IntegrityBroken where anything differs from what was stored or from what this code feeds it.
+    """One seed's policy. ArtefactRefused where anything differs from what was stored or from what this code feeds it.
 
     `expected_sha256` is the database's hash of the manifest. Loaded once a process.
     """
-    content = _read(target / MANIFEST_FILE)
-    _require(sha256(content).hexdigest() == expected_sha256, target, "its manifest is not the one that was registered")
-    manifest = json.loads(content)
-    _require(manifest["format"] == FORMAT, target, f"its format is {manifest['format']}, this code reads {FORMAT}")
-    columns = (manifest["stocks"], manifest["stock_columns"], manifest["context_columns"])
-    here = (STOCKS, list(STOCK_COLUMNS), list(CONTEXT_COLUMNS))
-    _require(columns == here, target, "it was trained on other columns than are at hand")
+    stored = artefact.load(target, expected_sha256=expected_sha256, expected=_here())
     name = policy_file(seed)
-    _require(name in manifest["files"], target, f"it holds no policy of seed {seed}")
-    graph = _read(target / name)
-    _require(sha256(graph).hexdigest() == manifest["files"][name], target, f"{name} is not the file of its manifest")
-    return Policy(graph)
+    if name not in stored.files:
+        raise artefact.refuse(target, f"it holds no policy of seed {seed}")
+    complaint = check_graph(stored.files[name])
+    if complaint is not None:
+        raise artefact.refuse(target, f"{name} {complaint}")
+    return Policy(stored.files[name])
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise IntegrityBroken(
-            f"policy file {path} cannot be read ({error}); train it again: acis train allocator"
-        ) from error
-
-
-def _require(holds: bool, target: Path, trouble: str) -> None:
-    if not holds:
-        raise IntegrityBroken(f"allocator {target} is refused: {trouble}")
+def _here() -> dict[str, Any]:
+    """What a graph is fed, by the manifest's keys."""
+    return {"stocks": STOCKS, "stock_columns": list(STOCK_COLUMNS), "context_columns": list(CONTEXT_COLUMNS)}
