@@ -15,7 +15,7 @@ from quant.simulator import CENTS_A_DOLLAR, TICKS_A_DOLLAR, cost_terms, market_v
 
 # numba compiles the simulator's kernels into this file's own and rebuilds them only when this file changes. So it names
 # the simulator that it was built with; a test holds the two together.
-SIMULATOR_SHA256 = "4aee2931f00faf27"
+SIMULATOR_SHA256 = "2e13a2386c59c034"
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 

@@ -26,7 +26,7 @@ CENTS_A_DOLLAR = 100
 _TICKS_A_CENT = 100
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _cents(quantity: int, ticks: int) -> int:
     """quantity * ticks (0.0001 USD) in cents, rounded half-even in integers."""
     total = quantity * ticks
@@ -37,22 +37,58 @@ def _cents(quantity: int, ticks: int) -> int:
     return cents
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _commission_cents(quantity: int, per_share_usd: float, minimum_usd: float) -> int:
     if quantity == 0:
         return 0
     return int(np.rint(max(quantity * per_share_usd, minimum_usd) * CENTS_A_DOLLAR))
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _fill_ticks(side: int, quantity: int, price: float, volume: float, half_spread: float, impact: float) -> int:
-    slip = half_spread
-    if volume > 0.0:
-        slip += impact * np.sqrt(quantity / volume)
+    slip = half_spread + (impact * np.sqrt(quantity / volume) if volume > 0.0 else 0.0)
     return max(int(np.rint(price * (1.0 + side * slip) * TICKS_A_DOLLAR)), 1)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
+def _price_orders(
+    n: int,
+    shares: Ints,
+    orders: Ints,
+    prices: Floats,
+    volumes: Floats,
+    costs: tuple[float, float, float, float],
+    executed: Ints,
+    fill_ticks: Ints,
+    commission_cents: Ints,
+) -> None:
+    """What account n's orders would come to if cash were no matter; zeros where there is no trade.
+
+    Sales are cut to what is held. No order looks at another, so the compiler takes several at once.
+    """
+    for k in range(shares.shape[1]):
+        order = max(orders[n, k], -shares[n, k])
+        traded = order if prices[n, k] > 0.0 else 0
+        ticks = _fill_ticks(np.sign(traded), abs(traded), prices[n, k], volumes[n, k], costs[0], costs[1])
+        commission = _commission_cents(abs(traded), costs[2], costs[3])
+        executed[n, k] = traded
+        fill_ticks[n, k] = ticks if traded != 0 else 0
+        commission_cents[n, k] = commission
+
+
+@njit(cache=True, error_model="numpy")
+def _cut(wanted: int, ticks: int, spendable: int, costs: tuple[float, float, float, float]) -> int:
+    """The most shares at `ticks`, `wanted` at most, that `spendable` cents cover with their commission."""
+    quantity = min(wanted, max(spendable, 0) * _TICKS_A_CENT // ticks)
+    while quantity > 0:
+        over = _cents(quantity, ticks) + _commission_cents(quantity, costs[2], costs[3]) - spendable
+        if over <= 0:
+            return quantity
+        quantity -= max(over * _TICKS_A_CENT // ticks, 1)
+    return 0
+
+
+@njit(cache=True, error_model="numpy")
 def settle(
     cash_cents: Ints,
     shares: Ints,
@@ -76,56 +112,40 @@ def settle(
     notional = np.empty(assets)
     buys = np.empty(assets, dtype=np.int64)
     for n in range(accounts):
+        _price_orders(n, shares, orders, prices, volumes, costs, executed, fill_ticks, commission_cents)
         count = 0
         for k in range(assets):
-            executed[n, k] = 0
-            fill_ticks[n, k] = 0
-            commission_cents[n, k] = 0
-            price = prices[n, k]
-            if not price > 0.0 or orders[n, k] == 0:
-                continue
-            if orders[n, k] > 0:
+            traded = executed[n, k]
+            if traded < 0:
+                cash_cents[n] += _cents(-traded, fill_ticks[n, k]) - commission_cents[n, k]
+                shares[n, k] += traded
+            elif traded > 0:
                 # Sorted in as they come: most sessions have few buys, and many accounts have none.
-                notional[k] = orders[n, k] * price
+                worth = traded * prices[n, k]
                 place = count
-                while place > 0 and notional[buys[place - 1]] < notional[k]:
+                while place > 0 and notional[place - 1] < worth:
                     buys[place] = buys[place - 1]
+                    notional[place] = notional[place - 1]
                     place -= 1
                 buys[place] = k
+                notional[place] = worth
                 count += 1
-                continue
-            quantity = min(-orders[n, k], shares[n, k])
-            if quantity <= 0:
-                continue
-            ticks = _fill_ticks(-1, quantity, price, volumes[n, k], costs[0], costs[1])
-            commission = _commission_cents(quantity, costs[2], costs[3])
-            cash_cents[n] += _cents(quantity, ticks) - commission
-            shares[n, k] -= quantity
-            executed[n, k] = -quantity
-            fill_ticks[n, k] = ticks
-            commission_cents[n, k] = commission
-        for k in buys[:count]:
-            ticks = _fill_ticks(1, orders[n, k], prices[n, k], volumes[n, k], costs[0], costs[1])
-            quantity = orders[n, k]
+        for place in range(count):
+            k = buys[place]
+            ticks, quantity = fill_ticks[n, k], executed[n, k]
             spendable = cash_cents[n] - floor_cents[n]
-            affordable = max(spendable, 0) * _TICKS_A_CENT // ticks
-            quantity = min(quantity, affordable)
-            while (
-                quantity > 0 and _cents(quantity, ticks) + _commission_cents(quantity, costs[2], costs[3]) > spendable
-            ):
-                over = _cents(quantity, ticks) + _commission_cents(quantity, costs[2], costs[3]) - spendable
-                quantity -= max(over * _TICKS_A_CENT // ticks, 1)
-            if quantity <= 0:
-                continue
-            commission = _commission_cents(quantity, costs[2], costs[3])
-            cash_cents[n] -= _cents(quantity, ticks) + commission
+            # A cent of room covers any rounding; a closer call is decided exactly.
+            if quantity * ticks + (commission_cents[n, k] + 1) * _TICKS_A_CENT > spendable * _TICKS_A_CENT:
+                quantity = _cut(quantity, ticks, spendable, costs)
+                executed[n, k] = quantity
+                if quantity == 0:
+                    fill_ticks[n, k] = 0
+                commission_cents[n, k] = _commission_cents(quantity, costs[2], costs[3])
+            cash_cents[n] -= _cents(quantity, ticks) + commission_cents[n, k]
             shares[n, k] += quantity
-            executed[n, k] = quantity
-            fill_ticks[n, k] = ticks
-            commission_cents[n, k] = commission
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def target_orders(
     value_cents: Ints, shares: Ints, weights: Floats, prices: Floats, trade_cents_min: int, orders: Ints
 ) -> None:
@@ -147,16 +167,27 @@ def target_orders(
                 orders[n, k] = change
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
+def worth_cents(shares: Ints, ticks: Floats) -> int:
+    """Cents that `shares` (k) are worth at `ticks` (k; whole numbers, zero = worthless), each rounded half-even.
+
+    In floating point, which takes several assets at once; exact while a holding is worth less than 9e11 USD.
+    """
+    total = 0
+    for k in range(len(shares)):
+        total += int(np.rint(shares[k] * ticks[k] / _TICKS_A_CENT))
+    return total
+
+
+@njit(cache=True, error_model="numpy")
 def market_value(cash_cents: Ints, shares: Ints, prices: Floats, value_cents: Ints) -> None:
     """Cash plus shares at `prices` (n, k), each holding rounded to the cent; no price counts as worthless."""
     accounts, assets = shares.shape
+    ticks = np.empty(assets)
     for n in range(accounts):
-        total = cash_cents[n]
         for k in range(assets):
-            if shares[n, k] != 0 and prices[n, k] > 0.0:
-                total += _cents(shares[n, k], int(np.rint(prices[n, k] * TICKS_A_DOLLAR)))
-        value_cents[n] = total
+            ticks[k] = np.rint(prices[n, k] * TICKS_A_DOLLAR) if prices[n, k] > 0.0 else 0.0
+        value_cents[n] = cash_cents[n] + worth_cents(shares[n], ticks)
 
 
 def cost_terms(costs: CostModel) -> tuple[float, float, float, float]:

@@ -12,14 +12,14 @@ import numpy.typing as npt
 from numba import njit
 
 from quant.costs import STANDARD_COSTS, CostModel
-from quant.simulator import CENTS_A_DOLLAR, TICKS_A_DOLLAR, cost_terms, market_value, settle, target_orders
+from quant.simulator import CENTS_A_DOLLAR, TICKS_A_DOLLAR, cost_terms, settle, target_orders, worth_cents
 from rl_trading.reward import ADAPTATION, DAILY_VARIANCE_START, differential_sharpe
 from rl_trading.weights import STANDARD_LIMITS, Limits, weigh_actions
 from rl_trading.windows import WINDOW_SESSIONS_MAX, Recording, Tape
 
 # numba compiles the simulator's kernels into this file's own and rebuilds them only when this file changes. So it names
 # the simulator that it was built with; a test holds the two together.
-SIMULATOR_SHA256 = "4aee2931f00faf27"
+SIMULATOR_SHA256 = "2e13a2386c59c034"
 Floats = npt.NDArray[np.float64]
 Floats32 = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -61,28 +61,33 @@ class Desk(NamedTuple):
     floor: Ints
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _tally(executed: Ints, ticks: Ints, prices: Floats, commission: Ints, traded: Ints, costs: Ints) -> None:
     """Add cents traded at the open, and cents lost to spread, impact and commission, of each portfolio."""
     for e in range(len(executed)):
+        bought, lost = 0, 0
+        # Without branches, so that the compiler takes several stocks at once.
         for k in range(executed.shape[1]):
-            if executed[e, k] != 0:
-                quantity, paid = abs(executed[e, k]), ticks[e, k] / TICKS_A_DOLLAR
-                traded[e] += int(np.rint(quantity * prices[e, k] * _CENTS))
-                costs[e] += int(np.rint(quantity * abs(paid - prices[e, k]) * _CENTS)) + commission[e, k]
+            quantity = np.float64(abs(executed[e, k]))
+            price = prices[e, k] if executed[e, k] != 0 else 0.0
+            bought += int(np.rint(quantity * price * _CENTS))
+            lost += int(np.rint(quantity * abs(ticks[e, k] / TICKS_A_DOLLAR - price) * _CENTS)) + commission[e, k]
+        traded[e] += bought
+        costs[e] += lost
 
 
-@njit(cache=True)
-def _pay_dividends(shares: Ints, amounts: Floats, cash: Ints, received: Ints) -> None:
+@njit(cache=True, error_model="numpy")
+def _pay_dividends(shares: Ints, amounts: Floats, rows: Ints, state: State, out: Outcome) -> None:
+    """Credit `amounts` (r, n) a share, of the row that each portfolio stands in."""
     for e in range(len(shares)):
+        paid = 0
         for k in range(shares.shape[1]):
-            if amounts[e, k] > 0.0 and shares[e, k] != 0:
-                cents = int(np.rint(shares[e, k] * amounts[e, k] * _CENTS))
-                cash[e] += cents
-                received[e] += cents
+            paid += int(np.rint(shares[e, k] * amounts[rows[e], k] * _CENTS))
+        state.cash[e] += paid
+        out.dividends[e] += paid
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _take(values: Floats, rows: Ints, taken: Floats) -> None:
     # Loops over scalars: slice assignments cost numba several times as much.
     for e in range(len(rows)):
@@ -90,19 +95,11 @@ def _take(values: Floats, rows: Ints, taken: Floats) -> None:
             taken[e, k] = values[rows[e], k]
 
 
-@njit(cache=True)
-def _take_day(values: Floats, rows: Ints, day: int, taken: Floats) -> None:
-    for e in range(len(rows)):
-        for k in range(taken.shape[1]):
-            taken[e, k] = values[rows[e], day, k]
-
-
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _sell_leavers(tape: Tape, state: State, out: Outcome, desk: Desk, costs: tuple[float, float, float, float]) -> None:
     """Sell what left the list; a portfolio that has just started has nothing to sell, whatever its row."""
     rows = np.maximum(state.leavers_row, 0)
-    _take(tape.exit_dividend, rows, desk.prices)
-    _pay_dividends(state.leavers, desk.prices, state.cash, out.dividends)
+    _pay_dividends(state.leavers, tape.exit_dividend, rows, state, out)
     _take(tape.exit, rows, desk.prices)
     _take(tape.exit_volume, rows, desk.volumes)
     for e in range(len(rows)):
@@ -116,7 +113,7 @@ def _sell_leavers(tape: Tape, state: State, out: Outcome, desk: Desk, costs: tup
     _tally(desk.executed, desk.ticks, desk.prices, desk.commission, out.traded, out.costs)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _rebalance(
     tape: Tape, state: State, out: Outcome, desk: Desk, weights: Floats, floor: float, least: int,
     costs: tuple[float, float, float, float],
@@ -135,29 +132,30 @@ def _rebalance(
     _tally(desk.executed, desk.ticks, desk.prices, desk.commission, out.traded, out.costs)
 
 
-@njit(cache=True)
-def _mark(tape: Tape, state: State, out: Outcome, desk: Desk, adaptation: float) -> None:
+@njit(cache=True, error_model="numpy")
+def _mark(tape: Tape, state: State, out: Outcome, adaptation: float) -> None:
     """Mark each close of the window, crediting dividends as they go ex; the rewards of the days add up."""
-    before = state.value.copy()
-    out.reward[:] = 0.0
-    # Windows shorter than the tape's repeat their last day there, without dividends.
-    for day in range(tape.marks.shape[1]):
-        if day > 0:
-            _take_day(tape.dividends, state.row, day, desk.prices)
-            _pay_dividends(state.shares, desk.prices, state.cash, out.dividends)
-        _take_day(tape.marks, state.row, day, desk.prices)
-        market_value(state.cash, state.shares, desk.prices, state.value)
-        for e in range(len(before)):
-            if day < tape.days[state.row[e]]:
-                reward, state.mean[e], state.square[e] = differential_sharpe(
-                    state.value[e] / before[e] - 1.0, state.mean[e], state.square[e], adaptation
-                )
-                out.reward[e] += reward
-                out.values[e, day] = state.value[e]
-                before[e] = state.value[e]
+    for e in range(len(state.row)):
+        row, total = state.row[e], 0.0
+        before = state.value[e]
+        for day in range(tape.days[row]):
+            if tape.pays[row, day]:
+                for k in range(state.shares.shape[1]):
+                    paid = int(np.rint(state.shares[e, k] * tape.dividends[row, day, k] * _CENTS))
+                    state.cash[e] += paid
+                    out.dividends[e] += paid
+            value = state.cash[e] + worth_cents(state.shares[e], tape.marks[row, day])
+            reward, state.mean[e], state.square[e] = differential_sharpe(
+                value / before - 1.0, state.mean[e], state.square[e], adaptation
+            )
+            total += reward
+            out.values[e, day] = value
+            before = value
+        state.value[e] = before
+        out.reward[e] = total
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _turn(tape: Tape, state: State) -> None:
     """On to the next row: holdings move to their new slots, those that left the list wait to be sold."""
     for e in range(len(state.row)):
@@ -175,22 +173,21 @@ def _turn(tape: Tape, state: State) -> None:
         state.row[e] = row + 1
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def advance(
     tape: Tape, state: State, out: Outcome, desk: Desk, weights: Floats, floor: float, least: int,
     adaptation: float, costs: tuple[float, float, float, float],
 ) -> None:  # fmt: skip
     """One step of every portfolio towards `weights` (e, n). No row may be the last of its segment."""
     out.traded[:], out.costs[:], out.dividends[:] = 0, 0, 0
-    _take(tape.fill_dividend, state.row, desk.prices)
-    _pay_dividends(state.shares, desk.prices, state.cash, out.dividends)
+    _pay_dividends(state.shares, tape.fill_dividend, state.row, state, out)
     _sell_leavers(tape, state, out, desk, costs)
     _rebalance(tape, state, out, desk, weights, floor, least, costs)
-    _mark(tape, state, out, desk, adaptation)
+    _mark(tape, state, out, adaptation)
     _turn(tape, state)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def observe(tape: Tape, state: State, observations: Floats32) -> None:
     """Fill observations (e, d): the row's static part, then the weight in each slot, cash, and what is to be sold."""
     static = tape.static.shape[1]

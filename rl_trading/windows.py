@@ -16,6 +16,7 @@ import numpy.typing as npt
 import polars as pl
 
 from quant.costs import VOLUME_SESSIONS
+from quant.simulator import TICKS_A_DOLLAR
 from rl_trading.observation import Scales
 from rl_trading.reward import reward_path
 
@@ -117,8 +118,9 @@ class Tape(NamedTuple):
     close: Floats  # (r, n) at the decision: orders are sized with it
     fill: Floats  # (r, n) open of the fill session, NaN = no trade
     fill_dividend: Floats  # (r, n) going ex on the fill session
-    marks: Floats  # (r, k, n) closes, the last known one where there is no bar
+    marks: Floats  # (r, k, n) closes in ticks of 0.0001 USD, the last known one where there is no bar, zero before
     dividends: Floats  # (r, k, n) going ex on day k of the window, k >= 1
+    pays: Flags  # (r, k) some stock of the list goes ex on day k, k >= 1
     exit: Floats  # (r, n) price at which a stock that left the list is sold after the window
     exit_dividend: Floats  # (r, n) going ex on that session
     exit_volume: Floats  # (r, n) average daily shares up to the decision before it
@@ -215,6 +217,8 @@ def _strategy_tape(market: Market, filled: Floats, average: Floats, d: Decisions
     exit_open = market.open[exit_at, slots]
     fill = np.where(mask, market.open[fill_at, slots], np.nan)
     marks = filled[window, slots[:, None, :]]
+    dividends = np.where(inside[:, :, None], market.dividend[window, slots[:, None, :]], 0.0)
+    dividends[:, 0] = 0.0
     return Tape(
         static=scales.encode(d.stocks, mask, d.context),
         mask=mask,
@@ -222,8 +226,9 @@ def _strategy_tape(market: Market, filled: Floats, average: Floats, d: Decisions
         close=np.where(mask, close, np.nan),
         fill=fill,
         fill_dividend=market.dividend[fill_at, slots],
-        marks=marks,
-        dividends=np.where(inside[:, :, None], market.dividend[window, slots[:, None, :]], 0.0),
+        marks=np.rint(np.nan_to_num(marks) * TICKS_A_DOLLAR),
+        dividends=dividends,
+        pays=dividends.any(axis=2),
         exit=np.where(np.isfinite(exit_open), exit_open, filled[exit_at, slots]),
         exit_dividend=market.dividend[exit_at, slots],
         exit_volume=np.nan_to_num(average[at + days[:, None], slots]),
