@@ -109,7 +109,7 @@ def refuse(target: Path, complaint: str) -> ArtefactRefused:
 def _refusal(target: Path, unfit: _Unfit) -> ArtefactRefused:
     kind = target.parent.name.partition("-")[0]
     remedy = f"acis train {kind}" if kind in {"screener", "allocator"} else "acis train"
-    return ArtefactRefused(f"model {target} is refused: {unfit}; train it again ({remedy}) or restore its folder")
+    return ArtefactRefused(f"model {target} is refused: {unfit}; restore its folder or train it again ({remedy})")
 
 
 def _require(holds: bool, complaint: str) -> None:

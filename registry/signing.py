@@ -7,6 +7,7 @@ counts is the folder of trusted public keys, so a key is retired by taking its f
 import base64
 import binascii
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping
 from hashlib import sha256
@@ -81,7 +82,7 @@ def own_key_id() -> str | None:
 def trust_own_key() -> str:
     """Put this installation's public key among the trusted ones; returns its id."""
     key = _signing_key().public_key()
-    _publish(key)
+    _publish(key, get_settings().trusted_keys_dir)
     return name_of(key)
 
 
@@ -93,7 +94,7 @@ def rotate_key() -> tuple[str | None, str]:
     """
     path, before = get_settings().signing_key_file, own_key_id()
     key = Ed25519PrivateKey.generate()
-    _publish(key.public_key())
+    _publish(key.public_key(), get_settings().trusted_keys_dir)
     written = _write_beside(path, _pem(key))
     written.rename(path)
     _sync_folder(path.parent)
@@ -117,7 +118,7 @@ def _signing_key() -> Ed25519PrivateKey:
         _sync_folder(path.parent)
     key = _read_signing_key()
     if not settings.trusted_keys_dir.exists():
-        _publish(key.public_key())
+        _begin_list(key.public_key())
     return key
 
 
@@ -148,8 +149,25 @@ def _public_key(path: Path) -> Ed25519PublicKey | None:
     return key
 
 
-def _publish(key: Ed25519PublicKey) -> None:
+def _begin_list(key: Ed25519PublicKey) -> None:
+    """The folder of trusted keys, which appears with the first key in it or not at all."""
     folder = get_settings().trusted_keys_dir
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=".building-", dir=folder.parent))
+    try:
+        _publish(key, building)
+        building.chmod(0o755)
+        building.rename(folder)
+        _sync_folder(folder.parent)
+    except OSError:
+        if not folder.exists():
+            raise
+        _log.info("another process began the list of trusted keys first", folder=str(folder))
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _publish(key: Ed25519PublicKey, folder: Path) -> None:
     content = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     path = folder / f"{name_of(key)}{_SUFFIX}"
     written = _write_beside(path, content)
