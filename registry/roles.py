@@ -1,8 +1,9 @@
 """Who serves: the champion and the challenger of each strategy on a date, and the only ways to become one.
 
 A version is registered as challenger once the gate has judged it without a hard failure, and becomes champion by the
-gate's pass or by two people who override the gate. Changes are appended, never edited, and date forward within the
-service of a fold: who served on a past date stays what it was. Every change is in the audit trail.
+gate's pass or by two people who override the gate. Changes are appended, never edited; each says who has the role from
+its date on, so that one of an earlier date, made by a replay, changes nothing after the next one. People's changes are
+dated forward. Every change is in the audit trail.
 """
 
 from collections.abc import Iterable
@@ -86,15 +87,20 @@ def standing_of(session: Session, *, name: str, as_of: date) -> Standing:
 def register(session: Session, *, model: ModelVersion, effective_on: date, actor: str) -> ModelRole | None:
     """Let a judged version run in shadow; None where it does already.
 
-    Refused without a verdict by then, or with a hard failure.
+    Refused without a verdict by then, and unless all of its hard checks pass.
     """
     now = _open(session, model, effective_on)
     verdict = _verdict(session, model, effective_on)
-    if verdict.verdict == FAIL:
+    if not may_shadow(verdict):
         raise Refused(f"{_title(model)} is not registered: {verdict.reason}")
     if now.challenger == model.model_version_id:
         return None
     return _change(session, model, "challenger", "register", effective_on, verdict.reason, actor, verdict=verdict)
+
+
+def may_shadow(verdict: GateVerdict) -> bool:
+    """Whether the judged version may run beside the champion: nothing speaks against it, every hard check passes."""
+    return verdict.verdict != FAIL and all(check["status"] == PASS for check in verdict.checks if check["is_hard"])
 
 
 def retire(session: Session, *, model: ModelVersion, effective_on: date, actor: str, reason: str) -> None:
@@ -128,6 +134,7 @@ def request_override(session: Session, *, model: ModelVersion, effective_on: dat
     Refused for whoever is not an admin or analyst of the firm; InputError for a reason that says nothing.
     """
     _open(session, model, effective_on)
+    require_newest(session, name=model.name, effective_on=effective_on)
     person = _overrider(session, by)
     if len(reason.strip()) < REASON_LENGTH_MIN:
         raise InputError(f"reason is {reason!r}: say in {REASON_LENGTH_MIN} letters or more why the gate is overridden")
@@ -144,7 +151,7 @@ def confirm_override(session: Session, *, model: ModelVersion, by: str) -> Model
     """
     advisory_lock(session, _lock(model.name))
     request = _open_request(queries.role_history(session, name=model.name), model)
-    _open(session, model, request.effective_on)
+    require_newest(session, name=model.name, effective_on=request.effective_on)
     person = _overrider(session, by)
     if person == request.actor:
         raise Refused(f"{person} asked for this override: a second person must confirm it")
@@ -246,25 +253,24 @@ def _in_office(session: Session, name: str, effective_on: date) -> tuple[Standin
 
 
 def _open(session: Session, model: ModelVersion, effective_on: date) -> Standing:
-    """Lock the name's roles and see that a change of this date may be appended; returns where the name stands."""
+    """Lock the name's roles and see that the version may serve on that date; returns where the name stands then."""
     advisory_lock(session, _lock(model.name))
     if not _serves(model, effective_on):
         raise InputError(
             f"effective_on is {effective_on}: {_title(model)} may serve from {model.valid_from_on} up to, not"
             f" including, {model.valid_to_on}"
         )
-    changes = queries.role_history(session, name=model.name)
-    later = [
-        row.effective_on
-        for row in changes
-        if effective_on < row.effective_on < model.valid_to_on and row.action != "request_override"
-    ]
-    if later:
+    return standing_of(session, name=model.name, as_of=effective_on)
+
+
+def require_newest(session: Session, *, name: str, effective_on: date) -> None:
+    """Refuse a date before the newest change of the name's roles: people do not write history."""
+    later = [row.effective_on for row in queries.role_history(session, name=name) if row.action != "request_override"]
+    if later and max(later) > effective_on:
         raise Refused(
-            f"the roles of {model.name} were changed on {max(later)}: a change cannot date back to {effective_on},"
-            " who served is history"
+            f"the roles of {name} were last changed as of {max(later)}: a change by people cannot date back to"
+            f" {effective_on}"
         )
-    return standing(changes, as_of=effective_on)
 
 
 def _change(

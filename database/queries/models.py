@@ -86,3 +86,14 @@ def find_versions(session: Session, *, name: str | None = None) -> list[ModelVer
     """Every version of a model, or of all models, by name and version."""
     query = select(ModelVersion).order_by(ModelVersion.name, ModelVersion.version)
     return list(session.scalars(query if name is None else query.where(ModelVersion.name == name)))
+
+
+def folds_of_trial(session: Session, *, trial_id: int) -> list[ModelVersion]:
+    """Every version that is a fold of this configuration, by valid_from_on and version."""
+    return list(
+        session.scalars(
+            select(ModelVersion)
+            .where(ModelVersion.trial_id == trial_id)
+            .order_by(ModelVersion.valid_from_on, ModelVersion.version)
+        )
+    )

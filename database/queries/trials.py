@@ -1,6 +1,6 @@
 """Trials: every configuration that was tried, and its daily out-of-sample returns."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -71,10 +71,25 @@ def count_trials(session: Session, *, kind: str) -> int:
     return session.scalar(select(func.count()).select_from(Trial).where(Trial.kind == kind)) or 0
 
 
+def strategies_of_trials(session: Session, *, kind: str) -> dict[int, str]:
+    """trial_id -> strategy, of every trial of the kind."""
+    rows = session.execute(select(Trial.trial_id, Trial.strategy).where(Trial.kind == kind))
+    return {row.trial_id: row.strategy for row in rows}
+
+
 def read_returns(
-    session: Session, *, kind: str, strategy: str | None = None, through_on: date
+    session: Session,
+    *,
+    kind: str,
+    through_on: date,
+    strategy: str | None = None,
+    trial_id: int | None = None,
+    series: Collection[str] | None = None,
 ) -> dict[int, dict[str, ReturnSeries]]:
-    """trial_id -> series name -> the returns of all years up to `through_on`, joined in order."""
+    """trial_id -> series name -> the returns of all years up to `through_on`, joined in order.
+
+    Of one strategy, of one trial, or only of the series named, where given.
+    """
     query = (
         select(TrialReturns)
         .join(Trial, Trial.trial_id == TrialReturns.trial_id)
@@ -83,6 +98,10 @@ def read_returns(
     )
     if strategy is not None:
         query = query.where(Trial.strategy == strategy)
+    if trial_id is not None:
+        query = query.where(Trial.trial_id == trial_id)
+    if series is not None:
+        query = query.where(TrialReturns.series.in_(list(series)))
     parts: dict[int, dict[str, list[TrialReturns]]] = {}
     for row in session.scalars(query):
         parts.setdefault(row.trial_id, {}).setdefault(row.series, []).append(row)
