@@ -38,6 +38,13 @@ class TrainAllocator(Job):
     name = "train-allocator"
 
 
+class JudgeModels(Job):
+    """Let the gate judge every version that may serve on `as_of`; without it, on the newest session."""
+
+    name = "judge-models"
+    as_of: date | None = None
+
+
 class SyncTracking(Job):
     """Bring the models that the tracking server does not hold yet to it."""
 

@@ -7,6 +7,7 @@ imported, so a night does not wait for the libraries of training.
 
 JOBS = {
     "build_features": "Build the feature snapshots of the years that are stale.",
+    "judge_models": "Let the gate judge the versions that may serve.",
     "nightly": "One night: from the day's bars to fills and the report.",
     "replay": "The nightly verbs over a stretch of history.",
     "send_approved": "Send what an advisor approved by hand.",

@@ -1,0 +1,37 @@
+"""Let the gate judge the versions of a date anew; its word then decides who serves and who runs in shadow."""
+
+from datetime import date
+
+from core.errors import DataMissing
+from core.jobs import JudgeModels
+from core.progress import Progress, silent
+from database.queries.bars import last_session_on
+from database.queries.runs import exclusive_run
+from database.session import transaction
+from registry.service import Candidate, judge_candidates
+
+_BOOK = "models"  # models belong to no account's book
+
+
+def run_judge_models(*, as_of: date | None = None, progress: Progress = silent) -> list[Candidate]:
+    """Judge every version that may serve on `as_of` (default: the newest session) from all that was known by then.
+
+    A version whose evidence has not changed keeps its verdict; a second run changes nothing.
+    """
+    with transaction() as session:
+        day = as_of or last_session_on(session)
+    if day is None:
+        raise DataMissing(
+            "there are no bars, so no session to judge models as of: load them with `acis data load-sample`"
+        )
+    with exclusive_run(JudgeModels.name, day, _BOOK):
+        progress("judge models", 0, 1)
+        with transaction() as session:
+            candidates = judge_candidates(session, as_of=day, anew=True)
+        progress("judge models", 1, 1)
+    return candidates
+
+
+def perform(job: JudgeModels) -> None:
+    """The worker's way in."""
+    run_judge_models(as_of=job.as_of)
