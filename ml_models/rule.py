@@ -45,7 +45,7 @@ def explain_by_rule(recipe: Recipe, X: Matrix, features: Sequence[Feature]) -> R
     return Ranked(_add_up(terms, len(X)), contributions)
 
 
-def standings(margins: Floats) -> Floats:
+def mean_ranks(margins: Floats) -> Floats:
     """Mean ranks from 0 to 1, for the column that holds a model's probabilities; they are none."""
     return margins + 0.5
 

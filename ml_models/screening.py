@@ -1,6 +1,7 @@
-"""One night of one screener: the eligible stocks scored and ranked, the best hundred explained."""
+"""One night of one strategy: the eligible stocks scored by a model or the plain rule, the best hundred explained."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,12 +13,25 @@ from database.queries.scores import ScoreRows
 from features.feature import Feature
 from ml_models.artefact import load
 from ml_models.dataset import Matrix
-from ml_models.eligibility import Mask
 from ml_models.explain import Standing, reasons
+from ml_models.recipe import Recipe
+from ml_models.rule import explain_by_rule, mean_ranks
 from ml_models.screener import contributions, margins, probabilities
 
 TOP = 100
 _MODELS_IN_MEMORY = 128
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is to be scored: the eligible stocks (`X` a row each), and where values stand in the whole universe."""
+
+    instrument_ids: npt.NDArray[np.int32]
+    X: Matrix
+    features: Sequence[Feature]
+    standing: Standing
 
 
 @lru_cache(maxsize=_MODELS_IN_MEMORY)
@@ -26,30 +40,42 @@ def loaded(target: Path, expected_sha256: str, features: tuple[str, ...]) -> xgb
     return load(target, expected_sha256=expected_sha256, features=features)
 
 
-def screen(
-    booster: xgboost.Booster,
-    *,
-    instrument_ids: npt.NDArray[np.int32],
-    X: Matrix,
-    eligible: Mask,
-    features: Sequence[Feature],
-    standing: Standing,
-) -> ScoreRows:
-    """Score the eligible rows of the universe (instrument_ids and X are parallel); the best TOP, best first.
+def screen(model: xgboost.Booster, shown: Shown, *, explained: bool) -> ScoreRows:
+    """The best TOP by the model, best first, with probabilities and, if `explained`, contributions and reasons."""
+    margin = margins(model, shown.X)
+    best = _best(shown.instrument_ids, margin)
+    values, bases = contributions(model, shown.X[best]) if explained else (None, np.zeros(len(best)))
+    return _rows(shown, best, margin[best].astype(np.float64), probabilities(margin[best]), bases, values)
 
-    Ties go to the lower instrument id. Reasons compare with the whole universe, not only with the eligible.
-    """
-    ids, rows = instrument_ids[eligible], X[eligible]
-    margin = margins(booster, rows)
-    best = np.lexsort((ids, -margin))[:TOP]
-    values, bases = contributions(booster, rows[best])
+
+def screen_by_rule(recipe: Recipe, shown: Shown, *, explained: bool) -> ScoreRows:
+    """The best TOP by the recipe's plain rule; their scores are mean ranks and no probabilities."""
+    ranked = explain_by_rule(recipe, shown.X, shown.features)
+    best = _best(shown.instrument_ids, ranked.margins)
+    margin = ranked.margins[best]
+    values = ranked.contributions[best] if explained else None
+    return _rows(shown, best, margin, mean_ranks(margin), np.zeros(len(best)), values)
+
+
+def _best(instrument_ids: npt.NDArray[np.int32], margin: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
+    """Places of the best TOP, best first; ties go to the lower instrument id."""
+    return np.lexsort((instrument_ids, -margin))[:TOP]
+
+
+def _rows(
+    shown: Shown,
+    best: npt.NDArray[np.int64],
+    margin: Floats,
+    scores: Floats,
+    bases: Floats,
+    values: Floats | None,
+) -> ScoreRows:
+    explained = [] if values is None else zip(shown.X[best], values, strict=True)
     return ScoreRows(
-        instrument_ids=ids[best],
-        scores=probabilities(margin[best]),
-        margins=margin[best].astype(np.float64),
+        instrument_ids=shown.instrument_ids[best],
+        scores=scores,
+        margins=margin,
         bases=bases,
-        contributions=values,
-        reasons=[
-            reasons(row, contribution, features, standing) for row, contribution in zip(rows[best], values, strict=True)
-        ],
+        contributions=np.empty((len(best), 0)) if values is None else values,
+        reasons=[reasons(row, added, shown.features, shown.standing) for row, added in explained] or [[]] * len(best),
     )

@@ -33,13 +33,18 @@ __all__ = [
 
 @dataclass(frozen=True)
 class ScoreBatch:
-    """One strategy's screen of one night: `status` is scored or refused, `reason` says why it was refused."""
+    """One strategy's served screen of one night: `status` is scored or refused, `reason` says why it was refused.
+
+    `source` is model or rule, `source_reason` says why that one.
+    """
 
     score_batch_id: int
     session_on: date
     strategy: str
     status: str
     reason: str | None
+    source: str
+    source_reason: str
     model_version_id: int | None
     feature_hash: str
     universe_count: int
@@ -98,8 +103,9 @@ def extend_screeners(session: Session, plan: TrainingPlan) -> list[StoredFold]:
 def score_night(session: Session, *, as_of: date) -> list[ScoreBatch]:
     """Score the universe of the session `as_of` for every strategy and store the best hundred of each with reasons.
 
-    What is stored for the night already stands and is returned. Raises DataMissing (no features of that session),
-    ModelMissing (no fold may serve on that date), IntegrityBroken (a model that is not what was registered).
+    The champion scores, or the strategy's plain rule where there is none; `source_reason` says which and why. A
+    champion that is not what was registered raises an alert and the one before it serves, else the rule. What is stored
+    for the night already stands and is returned. Raises DataMissing (no features of that session).
     """
     stored = scores.batches_on(session, session_on=as_of)
     wanting = [recipe for recipe in RECIPES.values() if recipe.strategy not in stored]
@@ -113,6 +119,8 @@ def score_night(session: Session, *, as_of: date) -> list[ScoreBatch]:
             strategy=row.strategy,
             status=row.status,
             reason=row.reason,
+            source=row.source,
+            source_reason=row.source_reason,
             model_version_id=row.model_version_id,
             feature_hash=row.feature_hash,
             universe_count=row.universe_count,

@@ -36,11 +36,15 @@ def weights_of(session: Session, *, allocation_ids: Sequence[int]) -> dict[int, 
 
 @dataclass(frozen=True)
 class Held:
-    """A strategy's allocation of an earlier session; `decided_on` is the session whose scores it was made from."""
+    """A strategy's allocation of an earlier session; `decided_on` is the session whose scores it was made from.
+
+    `screener_id` is the model version that gave those scores, None for the plain rule.
+    """
 
     session_on: date
     decided_on: date
     score_batch_id: int
+    screener_id: int | None
     model_version_id: int | None
     allocator: str
     cash_weight: Decimal
@@ -50,45 +54,46 @@ class Held:
 def last_held(session: Session, *, before: date, since: date, lane: str = "served") -> dict[str, Held]:
     """By strategy, the lane's newest allocation of a session in [since, before)."""
     rows = session.execute(
-        select(Allocation, ScoreBatch.session_on)
+        select(Allocation, ScoreBatch.session_on, ScoreBatch.model_version_id)
         .join(ScoreBatch, ScoreBatch.score_batch_id == Allocation.score_batch_id)
         .where(Allocation.session_on < before, Allocation.session_on >= since, Allocation.lane == lane)
         .order_by(Allocation.session_on)
     ).all()
-    newest = {row.strategy: (row, decided_on) for row, decided_on in rows}
-    weights = weights_of(session, allocation_ids=[row.allocation_id for row, _ in newest.values()])
+    newest = {row.strategy: (row, decided_on, screener_id) for row, decided_on, screener_id in rows}
+    weights = weights_of(session, allocation_ids=[row.allocation_id for row, _, _ in newest.values()])
     return {
         strategy: Held(
             session_on=row.session_on,
             decided_on=decided_on,
             score_batch_id=row.score_batch_id,
+            screener_id=screener_id,
             model_version_id=row.model_version_id,
             allocator=row.allocator,
             cash_weight=row.cash_weight,
             weights=weights[row.allocation_id],
         )
-        for strategy, (row, decided_on) in newest.items()
+        for strategy, (row, decided_on, screener_id) in newest.items()
     }
 
 
 def add_allocations(
     session: Session, allocations: Sequence[Allocation], *, weights: Sequence[Mapping[int, Decimal]]
-) -> dict[str, int]:
-    """Store the allocations of one lane that their session does not have yet; `weights` (instrument_id -> weight) in
+) -> dict[tuple[str, str], int]:
+    """Store the allocations that their session and lane do not have yet; `weights` (instrument_id -> weight) in
     parallel.
 
-    Returns allocation_id by strategy of those stored now; what was decided once stands.
+    Returns allocation_id by strategy and lane of those stored now; what was decided once stands.
     """
     if not allocations:
         return {}
     names = [column.name for column in Allocation.__table__.columns if column.name not in _GIVEN_BY_THE_DATABASE]
     stored = {
-        row.strategy: row.allocation_id
+        (row.strategy, row.lane): row.allocation_id
         for row in session.execute(
             insert(Allocation)
             .values([{name: getattr(row, name) for name in names} for row in allocations])
             .on_conflict_do_nothing(index_elements=["session_on", "strategy", "lane"])
-            .returning(Allocation.strategy, Allocation.allocation_id)
+            .returning(Allocation.strategy, Allocation.lane, Allocation.allocation_id)
         )
     }
     with (
@@ -97,9 +102,10 @@ def add_allocations(
         .copy("copy allocation_weights (allocation_id, instrument_id, weight) from stdin") as copy
     ):
         for allocation, held in zip(allocations, weights, strict=True):
-            if allocation.strategy in stored:
+            key = (allocation.strategy, allocation.lane)
+            if key in stored:
                 for instrument_id, weight in held.items():
-                    copy.write_row((stored[allocation.strategy], instrument_id, weight))
+                    copy.write_row((stored[key], instrument_id, weight))
     return stored
 
 

@@ -19,7 +19,10 @@ from database.tables.scores import Score, ScoreBatch
 
 @dataclass(frozen=True)
 class ScoreRows:
-    """The top stocks of one batch, best first; parallel arrays, `contributions` one row a stock."""
+    """The top stocks of one batch, best first; parallel arrays, `contributions` one row a stock.
+
+    A lane beside the served one is not explained: its contributions have no columns, its reasons are empty.
+    """
 
     instrument_ids: npt.NDArray[np.int32]
     scores: npt.NDArray[np.float64]
@@ -50,18 +53,19 @@ def top_scores(session: Session, *, score_batch_id: int, limit: int | None = Non
     return list(session.scalars(query))
 
 
-def add_batches(session: Session, batches: Sequence[ScoreBatch]) -> dict[str, ScoreBatch]:
-    """Store the batches of one lane that their session does not have yet; returns those stored, by strategy."""
+def add_batches(session: Session, batches: Sequence[ScoreBatch]) -> dict[tuple[str, str], int]:
+    """Store the batches that their session and lane do not have yet; returns the ids of those stored, by strategy and
+    lane."""
     if not batches:
         return {}
     names = [column.name for column in ScoreBatch.__table__.columns if column.name not in _GIVEN_BY_THE_DATABASE]
-    stored = session.scalars(
+    stored = session.execute(
         insert(ScoreBatch)
         .values([{name: getattr(batch, name) for name in names} for batch in batches])
         .on_conflict_do_nothing(index_elements=["session_on", "strategy", "lane"])
-        .returning(ScoreBatch)
+        .returning(ScoreBatch.strategy, ScoreBatch.lane, ScoreBatch.score_batch_id)
     )
-    return {row.strategy: row for row in stored}
+    return {(row.strategy, row.lane): row.score_batch_id for row in stored}
 
 
 _GIVEN_BY_THE_DATABASE = frozenset({"score_batch_id", "created_at"})

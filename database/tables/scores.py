@@ -45,7 +45,11 @@ class ScoreBatch(Base):
 
 
 class Score(Base):
-    """One stock of the top 100. `base` plus the sum of `contributions` is `margin`; `score` is its probability."""
+    """One stock of the top 100. `base` plus the sum of `contributions` is `margin`; `score` is its probability.
+
+    Of a batch by the plain rule `score` is a mean rank and no probability. Lanes that nobody is served from have empty
+    `contributions` and `reasons`.
+    """
 
     __tablename__ = "scores"
     __table_args__ = (

@@ -65,4 +65,4 @@ def create_weighed_screen(
         cash_weight=1 - weight * len(instrument_ids),
         diagnostics={},
     )
-    return add_allocations(session, [allocation], weights=[dict.fromkeys(instrument_ids, weight)])[strategy]
+    return add_allocations(session, [allocation], weights=[dict.fromkeys(instrument_ids, weight)])[strategy, "served"]

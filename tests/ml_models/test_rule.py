@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 from features.library import FEATURES
 from ml_models.recipe import Recipe, RuleTerm
 from ml_models.recipes import RECIPES
-from ml_models.rule import explain_by_rule, rank_by_rule, standings
+from ml_models.rule import explain_by_rule, mean_ranks, rank_by_rule
 from ml_models.screener import is_market_wide
 
 SHOWN = tuple(FEATURES[name] for name in ("volatility_252", "momentum_21", "beta_252"))
@@ -67,7 +67,7 @@ class TestExplainByRule:
         assert (total == told.margins).all()
         assert (told.margins == rank_by_rule(CALM, X, SHOWN)).all()
         assert (told.contributions[:, 1] == 0.0).all()
-        assert ((standings(told.margins) > 0) & (standings(told.margins) < 1)).all()
+        assert ((mean_ranks(told.margins) > 0) & (mean_ranks(told.margins) < 1)).all()
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=list(RECIPES))
