@@ -51,3 +51,25 @@ def role_history(session: Session, *, name: str) -> list[ModelRole]:
     return list(
         session.scalars(select(ModelRole).where(ModelRole.name == name).order_by(ModelRole.model_role_id.desc()))
     )
+
+
+def changes_of_kind(session: Session, *, kind: str, as_of: date) -> list[ModelRole]:
+    """Every change of a role, of all names of the kind, that was effective by `as_of`, in the order of writing."""
+    return list(
+        session.scalars(
+            select(ModelRole)
+            .where(ModelRole.kind == kind, ModelRole.effective_on <= as_of)
+            .order_by(ModelRole.model_role_id)
+        )
+    )
+
+
+def versions_in_service(session: Session, *, kind: str, as_of: date) -> list[ModelVersion]:
+    """Every version whose fold may serve on `as_of`, by name and version."""
+    return list(
+        session.scalars(
+            select(ModelVersion)
+            .where(ModelVersion.kind == kind, ModelVersion.valid_from_on <= as_of, ModelVersion.valid_to_on > as_of)
+            .order_by(ModelVersion.name, ModelVersion.version)
+        )
+    )
