@@ -74,7 +74,11 @@ def crown(session: Session, model: ModelVersion, *, effective_on: date | None = 
 
 
 def crown_all(session: Session, *, kind: str = "screener") -> None:
-    """Make the newest version of each name champion, from its first day of service on."""
-    rows = session.scalars(select(ModelVersion).where(ModelVersion.kind == kind).order_by(ModelVersion.version))
-    for model in {row.name: row for row in rows}.values():
+    """Make every fold's newest version champion from its first day of service on."""
+    rows = session.scalars(
+        select(ModelVersion)
+        .where(ModelVersion.kind == kind)
+        .order_by(ModelVersion.name, ModelVersion.valid_from_on, ModelVersion.version)
+    )
+    for model in {(row.name, row.valid_from_on): row for row in rows}.values():
         crown(session, model)

@@ -1,6 +1,7 @@
 """The verbs, on real tables: what is missing, what is stored, what a night says, and that it stands."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from itertools import islice
@@ -8,14 +9,20 @@ from itertools import islice
 import numpy as np
 import polars as pl
 import pytest
-from sqlalchemy import text
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core.config import get_settings
-from core.errors import DataMissing, InputError, IntegrityBroken, ModelMissing, UnknownName
+from core.errors import DataMissing, InputError, Refused, UnknownName
+from database.queries.models import valid_models
 from database.queries.scores import batches_on, read_out_of_fold, top_scores
 from database.session import transaction
+from database.tables.models import ModelVersion
+from database.tables.scores import ScoreBatch
+from database.tables.verdicts import GateVerdict
 from features.library import FEATURES
 from features.service import build_features, cross_section
 from ml_models import night, training
@@ -31,9 +38,12 @@ from ml_models.service import (
     store_fold,
     train_screeners,
 )
+from registry import roles
+from registry.alerts import open_alerts
 from tests.factories.market import Market, create_market
-from tests.factories.models import make_model
+from tests.factories.models import create_model, make_model
 from tests.factories.regimes import create_regime
+from tests.factories.roles import create_role, create_verdict, crown, crown_all
 
 YEAR = 2017
 NIGHT = date(2017, 6, 30)
@@ -169,31 +179,100 @@ class TestExtendScreeners:
 
 
 class TestScoreNight:
-    def test_without_a_valid_model_says_what_to_run(self, trained: None) -> None:
-        with transaction() as session, pytest.raises(ModelMissing, match="run: acis train screener --years 2016"):
-            score_night(session, as_of=date(2016, 12, 29))
-        with transaction() as session:
-            assert batches_on(session, session_on=date(2016, 12, 29)) == {}
+    """Transactions are rolled back: who serves on NIGHT differs from test to test."""
 
-    def test_a_session_without_features_is_refused(self, trained: None) -> None:
-        with transaction() as session, pytest.raises(DataMissing, match="2017-07-03"):
-            score_night(session, as_of=date(2017, 7, 3))
-
-    def test_ranks_and_explains_every_strategy(self, trained: None) -> None:
+    @pytest.fixture
+    def night(self, trained: None) -> Iterator[Session]:
         with transaction() as session:
-            batches = score_night(session, as_of=NIGHT)
-            assert tuple(batch.strategy for batch in batches) == STRATEGIES
-            for batch in batches:
-                assert batch.status == "scored", batch.reason
-                rows = top_scores(session, score_batch_id=batch.score_batch_id)
-                assert len(rows) == batch.scored_count == min(batch.eligible_count, 100)
-                assert [row.rank for row in rows] == list(range(1, len(rows) + 1))
-                assert [row.margin for row in rows] == sorted((row.margin for row in rows), reverse=True)
-                for row in rows:
-                    assert abs(row.base + sum(row.contributions) - row.margin) < 1e-6
-                    assert row.score == pytest.approx(1 / (1 + np.exp(-row.margin)), abs=1e-9)
-                    assert len(row.contributions) == len(FEATURES)
-                    assert all(reason["text"].endswith("the score") for reason in row.reasons)
+            yield session
+            session.rollback()
+
+    def model_of(self, session: Session, strategy: str) -> ModelVersion:
+        return valid_models(session, kind="screener", as_of=NIGHT)[strategy]
+
+    def test_nobody_serves_unjudged(self, night: Session) -> None:
+        for batch in score_night(night, as_of=NIGHT):
+            assert (batch.status, batch.source, batch.model_version_id) == ("scored", "rule", None)
+            assert batch.source_reason == f"plain rule: no screener has been judged by {NIGHT}"
+        assert not batches_on(night, session_on=NIGHT, lane="screener")
+
+    def test_without_any_model_the_rule_scores(self, night: Session) -> None:
+        (batch, *_) = score_night(night, as_of=date(2016, 12, 29))
+        assert batch.source_reason == "plain rule: no screener may serve on 2016-12-29"
+
+    def test_says_what_the_gate_said(self, night: Session) -> None:
+        model = self.model_of(night, "momentum_largecap")
+        create_verdict(night, model, verdict="not_proven", reason="the track record is too short")
+        batches = {batch.strategy: batch for batch in score_night(night, as_of=NIGHT)}
+        assert batches["momentum_largecap"].source_reason == (
+            "plain rule: no screener passed the gate; newest verdict, on version 1: not proven: the track record is too"
+            " short"
+        )
+
+    def test_a_session_without_features_is_refused(self, night: Session) -> None:
+        with pytest.raises(DataMissing, match="2017-07-03"):
+            score_night(night, as_of=date(2017, 7, 3))
+
+    @pytest.mark.parametrize("source", ["model", "rule"])
+    def test_ranks_and_explains_every_strategy(self, night: Session, source: str) -> None:
+        if source == "model":
+            crown_all(night)
+        batches = score_night(night, as_of=NIGHT)
+        assert tuple(batch.strategy for batch in batches) == STRATEGIES
+        for batch in batches:
+            assert (batch.status, batch.source) == ("scored", source)
+            rows = top_scores(night, score_batch_id=batch.score_batch_id)
+            assert len(rows) == batch.scored_count == min(batch.eligible_count, 100)
+            assert [row.rank for row in rows] == list(range(1, len(rows) + 1))
+            assert [row.margin for row in rows] == sorted((row.margin for row in rows), reverse=True)
+            for row in rows:
+                assert abs(row.base + sum(row.contributions) - row.margin) < 1e-6
+                of_a_model = 1 / (1 + np.exp(-row.margin))
+                assert row.score == pytest.approx(of_a_model if source == "model" else 0.5 + row.margin, abs=1e-9)
+                assert len(row.contributions) == len(FEATURES)
+                assert all(reason["text"].endswith("the score") for reason in row.reasons)
+
+    def test_the_rule_is_explained_by_its_own_terms(self, night: Session) -> None:
+        score_night(night, as_of=NIGHT)
+        batch = batches_on(night, session_on=NIGHT)["momentum_largecap"]
+        terms = {term.feature for term in RECIPES["momentum_largecap"].rule}
+        for row in top_scores(night, score_batch_id=batch.score_batch_id):
+            named = {name for name, added in zip(FEATURES, row.contributions, strict=True) if added}
+            assert {reason["feature"] for reason in row.reasons} == named <= terms
+
+    def test_every_lane_is_stored(self, night: Session) -> None:
+        crown(night, self.model_of(night, "momentum_largecap"))
+        create_role(night, self.model_of(night, "value_largecap"), role="challenger")
+        score_night(night, as_of=NIGHT)
+        served, plain, screener = (
+            batches_on(night, session_on=NIGHT, lane=lane) for lane in ("served", "plain", "screener")
+        )
+        assert served.keys() == plain.keys() == set(STRATEGIES)
+        assert screener.keys() == {"momentum_largecap", "value_largecap"}
+        assert {batch.source for batch in plain.values()} == {"rule"}
+        assert [name for name, batch in served.items() if batch.source == "model"] == ["momentum_largecap"]
+        assert "no challenger" in screener["momentum_largecap"].source_reason
+        assert screener["value_largecap"].source_reason == "screener-value_largecap version 1 is challenger"
+
+        def ranked(batch: ScoreBatch) -> list[tuple[int, float]]:
+            rows = top_scores(night, score_batch_id=batch.score_batch_id)
+            return [(row.instrument_id, row.margin) for row in rows]
+
+        for same in (plain["value_largecap"], screener["momentum_largecap"]):
+            assert ranked(same) == ranked(served[same.strategy])
+            assert all(
+                row.contributions == row.reasons == [] for row in top_scores(night, score_batch_id=same.score_batch_id)
+            )
+        assert ranked(plain["momentum_largecap"]) != ranked(served["momentum_largecap"])
+        assert ranked(screener["value_largecap"]) != ranked(served["value_largecap"])
+
+    def test_a_champion_on_hold_does_not_serve(self, night: Session) -> None:
+        model = self.model_of(night, "momentum_largecap")
+        crown(night, model)
+        create_role(night, model, action="hold", effective_on=date(2017, 6, 1))
+        batches = {batch.strategy: batch for batch in score_night(night, as_of=NIGHT)}
+        assert "the champion is on hold since 2017-06-01" in batches["momentum_largecap"].source_reason
+        assert batches["momentum_largecap"].source == "rule"
 
     def test_a_second_time_rewrites_no_row(self, trained: None) -> None:
         with transaction() as session:
@@ -202,31 +281,81 @@ class TestScoreNight:
         with transaction() as session:
             assert score_night(session, as_of=NIGHT) == first
         assert (fingerprint("score_batches"), fingerprint("scores")) == before
-
-    @pytest.mark.usefixtures("trained", "stale")
-    def test_stale_reports_refuse_the_strategies_that_read_them(self) -> None:
         with transaction() as session:
             session.execute(text("delete from score_batches"))
-            batches = {batch.strategy: batch for batch in score_night(session, as_of=NIGHT)}
-            session.rollback()
+
+    @pytest.mark.usefixtures("stale")
+    def test_stale_reports_refuse_the_strategies_that_read_them(self, night: Session) -> None:
+        crown_all(night)
+        batches = {batch.strategy: batch for batch in score_night(night, as_of=NIGHT)}
         refused = {name for name, batch in batches.items() if batch.status == "refused"}
         assert refused == {"growth_largecap", "value_largecap", "quality_largecap"}
         assert batches["growth_largecap"].reason == (
             "sustainable_growth is unknown for 60 of the 60 stocks of the universe (at most 75% may be)"
         )
         assert batches["growth_largecap"].model_version_id is None
+        assert refused.isdisjoint(batches_on(night, session_on=NIGHT, lane="plain"))
 
-    def test_a_tampered_model_is_refused_and_nothing_is_stored(self, trained: None) -> None:
-        day = date(2017, 6, 29)
-        path = next(get_settings().models_dir.glob(f"screener-momentum_largecap/*/{MODEL_FILE}"))
+    def test_a_tampered_champion_gives_way_and_raises_an_alert(self, night: Session) -> None:
+        strategy = "momentum_largecap"
+        model = crown(night, self.model_of(night, strategy))
+        path = get_settings().models_dir / model.artefact_dir / MODEL_FILE
         whole = path.read_bytes()
         path.write_bytes(whole[:-1] + b"\0")
-        loaded.cache_clear()
-        with pytest.raises(IntegrityBroken, match="refused"), transaction() as session:
-            score_night(session, as_of=day)
-        path.write_bytes(whole)
-        with transaction() as session:
-            assert batches_on(session, session_on=day) == {}
+        try:
+            batches = {batch.strategy: batch for batch in score_night(night, as_of=NIGHT)}
+        finally:
+            path.write_bytes(whole)
+        assert batches[strategy].source_reason == f"plain rule: screener-{strategy} version 1 was refused at loading"
+        assert batches[strategy].source == "rule"
+        (alert,) = open_alerts(night, subject=f"screener-{strategy}")
+        assert (alert.severity, alert.details["model_version_id"]) == ("critical", model.model_version_id)
+
+    def test_the_champion_before_serves_again_where_the_new_one_is_refused(self, night: Session) -> None:
+        before = crown(night, self.model_of(night, "momentum_largecap"))
+        crown(night, create_model(night, year=YEAR, version=2), effective_on=date(2017, 3, 1))
+        batches = {batch.strategy: batch for batch in score_night(night, as_of=NIGHT)}
+        assert batches["momentum_largecap"].model_version_id == before.model_version_id
+        assert "serves again" in batches["momentum_largecap"].source_reason
+
+    @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(data=st.data())
+    def test_whatever_happens_to_roles_no_unjudged_model_is_served(self, night: Session, data: st.DataObject) -> None:
+        with night.begin_nested() as savepoint:
+            model = self.model_of(night, "momentum_largecap")
+            days = st.dates(date(2016, 12, 1), NIGHT)
+            for _ in range(data.draw(st.integers(0, 6))):
+                if data.draw(st.booleans()):
+                    verdict = data.draw(st.sampled_from(["pass", "fail", "not_proven"]))
+                    create_verdict(night, model, verdict=verdict, as_of=data.draw(days))
+                change = data.draw(st.sampled_from(CHANGES))
+                with suppress(Refused, InputError):
+                    change(night, model, data.draw(days))
+            as_of = data.draw(st.sampled_from([date(2016, 12, 29), date(2017, 1, 3), date(2017, 4, 3), NIGHT]))
+            (batch,) = (row for row in score_night(night, as_of=as_of) if row.strategy == model.strategy)
+            if batch.source == "model":
+                assert batch.model_version_id == model.model_version_id
+                assert model.valid_from_on <= as_of < model.valid_to_on
+                passed = select(GateVerdict).where(GateVerdict.verdict == "pass", GateVerdict.as_of <= as_of)
+                assert night.scalars(passed.where(GateVerdict.model_version_id == batch.model_version_id)).first()
+            else:
+                assert batch.model_version_id is None
+            savepoint.rollback()
+
+
+CHANGES: tuple[Callable[[Session, ModelVersion, date], object], ...] = (
+    lambda session, model, day: roles.register(session, model=model, effective_on=day, actor="gate"),
+    lambda session, model, day: roles.promote(session, model=model, effective_on=day, actor="gate"),
+    lambda session, model, day: roles.rollback(
+        session, name=model.name, effective_on=day, actor="gate", reason="for a test"
+    ),
+    lambda session, model, day: roles.hold(
+        session, name=model.name, effective_on=day, actor="ann", reason="for a test"
+    ),
+    lambda session, model, day: roles.release(
+        session, name=model.name, effective_on=day, actor="ann", reason="for a test"
+    ),
+)
 
 
 class TestJudgeScreeners:
