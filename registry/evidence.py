@@ -19,7 +19,7 @@ from database.queries.models import folds_of_trial
 from database.queries.trials import read_returns, strategies_of_trials
 from database.session import Session
 from database.tables.models import ModelVersion
-from quant import stats
+from quant import bootstrap, overfitting, sharpe, stats
 from registry import gate
 from registry.drift import DriftState, drift_state
 from registry.gate import Evidence, Purge
@@ -74,7 +74,7 @@ def drift_of_inputs(session: Session, model: ModelVersion, *, as_of: date) -> Dr
 @cache
 def _gate_code_hash() -> str:
     """SHA-256 over the code that judges."""
-    files = [module.__file__ for module in (gate, stats)]
+    files = [module.__file__ for module in (gate, bootstrap, overfitting, sharpe, stats)]
     return sha256(b"".join(Path(file).read_bytes() for file in files if file)).hexdigest()
 
 
