@@ -15,7 +15,7 @@ from quant.simulator import CENTS_A_DOLLAR, TICKS_A_DOLLAR, cost_terms, market_v
 
 # numba compiles the simulator's kernels into this file's own and rebuilds them only when this file changes. So it names
 # the simulator that it was built with; a test holds the two together.
-SIMULATOR_SHA256 = "2e13a2386c59c034"
+SIMULATOR_SHA256 = "52915d9ca8603822"
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -25,13 +25,15 @@ class Prices:
     """What is traded: all arrays sessions x assets, USD; NaN where there is no price.
 
     `open` and `close` share one split basis, `volume` is the average daily volume in shares known at the close,
-    `dividend` the USD a share that go ex on the session (0: none), on the same basis.
+    `dividend` the USD a share that go ex on the session (0: none), on the same basis. `volatility` is the deviation of
+    daily returns known at the close, for costs that take it.
     """
 
     open: Floats
     close: Floats
     volume: Floats
     dividend: Floats
+    volatility: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def run_backtest(
     _follow(
         np.ascontiguousarray(prices.open),
         np.ascontiguousarray(prices.close),
-        np.ascontiguousarray(prices.volume),
+        np.ascontiguousarray(costs.depth(prices.volume, prices.volatility)),
         np.ascontiguousarray(prices.dividend),
         decided.astype(np.int64),
         np.ascontiguousarray(weights),

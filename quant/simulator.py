@@ -7,7 +7,8 @@ nothing depends on the order of additions. The rules of one session:
 1. Sales first, each at most what is held; an order without a price stays undone.
 2. Then buys, the largest notional first (ties: lowest index), while cash above the floor lasts; a buy that the
    cash does not cover is cut to the whole shares that it does.
-3. Fill price = open * (1 +- (half spread + impact_bps * sqrt(shares / average volume))), see `quant.costs`.
+3. Fill price = open * (1 +- (half spread + impact_bps * sqrt(shares / depth))), the depth being the average volume or
+   what `CostModel.depth` makes of it.
 """
 
 from dataclasses import dataclass
@@ -104,7 +105,7 @@ def settle(
     """Settle one session of n accounts with k assets each, in place.
 
     cash_cents (n), shares (n, k) are updated. orders (n, k): wanted change in whole shares, negative = sell.
-    prices (n, k) USD at the open, NaN or <= 0 = no trade; volumes (n, k) average daily shares, <= 0 = no impact.
+    prices (n, k) USD at the open, NaN or <= 0 = no trade; volumes (n, k) depths, <= 0 = no impact.
     costs = (half spread, impact, commission a share, least commission) as fractions and USD, see `cost_terms`.
     executed, fill_ticks, commission_cents (n, k) receive what happened.
     """
@@ -221,16 +222,19 @@ def settle_account(
     volumes: list[float],
     floor_usd: Decimal,
     costs: CostModel,
+    volatilities: list[float] | None = None,
 ) -> tuple[Decimal, list[Settlement]]:
     """Settle one account's session in Decimals; returns cash after it and one outcome per order, in order.
 
-    The Decimal door to `settle`. `prices` are opens (None: no trade), `volumes` average daily shares.
+    The Decimal door to `settle`. `prices` are opens (None: no trade), `volumes` average daily shares, `volatilities`
+    deviations of daily returns, for costs that take them.
     """
     cash = np.array([_to_cents(cash_usd)], dtype=np.int64)
     held = np.array([shares], dtype=np.int64).reshape(1, -1)
     wanted = np.array([orders], dtype=np.int64).reshape(1, -1)
     opens = np.array([[np.nan if p is None else float(p) for p in prices]], dtype=np.float64).reshape(1, -1)
-    average = np.array([volumes], dtype=np.float64).reshape(1, -1)
+    moves = None if volatilities is None else np.array(volatilities, dtype=np.float64)
+    average = costs.depth(np.array(volumes, dtype=np.float64), moves).reshape(1, -1)
     executed, ticks, commission = (np.zeros_like(held) for _ in range(3))
     floor = np.array([_to_cents(floor_usd)], dtype=np.int64)
     settle(cash, held, wanted, opens, average, floor, cost_terms(costs), executed, ticks, commission)

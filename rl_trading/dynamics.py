@@ -19,7 +19,7 @@ from rl_trading.windows import WINDOW_SESSIONS_MAX, Recording, Tape
 
 # numba compiles the simulator's kernels into this file's own and rebuilds them only when this file changes. So it names
 # the simulator that it was built with; a test holds the two together.
-SIMULATOR_SHA256 = "2e13a2386c59c034"
+SIMULATOR_SHA256 = "52915d9ca8603822"
 Floats = npt.NDArray[np.float64]
 Floats32 = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -227,7 +227,12 @@ class Portfolios:
     def __init__(self, recording: Recording, count: int, rules: Rules = STANDARD_RULES) -> None:
         self.recording = recording
         self.rules = rules
-        self.stocks: int = recording.tape.mask.shape[1]
+        tape = recording.tape
+        self.stocks: int = tape.mask.shape[1]
+        self._tape = tape._replace(
+            volume=rules.costs.depth(tape.volume, tape.volatility),
+            exit_volume=rules.costs.depth(tape.exit_volume, tape.exit_volatility),
+        )
         self.state = State(
             row=np.zeros(count, dtype=np.int64),
             cash=np.zeros(count, dtype=np.int64),
@@ -279,7 +284,7 @@ class Portfolios:
 
     def observe(self) -> Floats32:
         """What each portfolio sees now; the array is reused by the next call."""
-        observe(self.recording.tape, self.state, self.observations)
+        observe(self._tape, self.state, self.observations)
         return self.observations
 
     def act(self, actions: Floats) -> None:
@@ -293,7 +298,7 @@ class Portfolios:
         """Step with target weights (e, n + 1; cash last)."""
         rules = self.rules
         advance(
-            self.recording.tape,
+            self._tape,
             self.state,
             self.outcome,
             self._desk,

@@ -115,6 +115,7 @@ class Tape(NamedTuple):
     static: Floats32  # (r, n * c + n + m) normalised stock features, mask, context
     mask: Flags  # (r, n)
     volume: Floats  # (r, n) average daily shares up to the decision
+    volatility: Floats  # (r, n) deviation of daily returns up to the decision, NaN = unknown
     close: Floats  # (r, n) at the decision: orders are sized with it
     fill: Floats  # (r, n) open of the fill session, NaN = no trade
     fill_dividend: Floats  # (r, n) going ex on the fill session
@@ -124,6 +125,7 @@ class Tape(NamedTuple):
     exit: Floats  # (r, n) price at which a stock that left the list is sold after the window
     exit_dividend: Floats  # (r, n) going ex on that session
     exit_volume: Floats  # (r, n) average daily shares up to the decision before it
+    exit_volatility: Floats  # (r, n) and the deviation of daily returns
     next_slot: Ints  # (r, n) slot of the same stock in the next row, -1 = it left
     days: Ints  # (r)
     control: Floats  # (r) reward that equal weights without costs earn in the window, whatever the policy does
@@ -173,9 +175,9 @@ def record(market: Market, decisions: Sequence[Decisions], scales: Scales) -> Re
     no step and are kept out of the list.
     """
     filled = _carry_forward(market.close)
-    average = _average_volume(market.volume)
+    trading = _Trading(_average_volume(market.volume), _volatility(market.adj_close))
     width = max(int(_window_days(d).max(initial=1)) for d in decisions)
-    parts = [_strategy_tape(market, filled, average, d, scales, width) for d in decisions]
+    parts = [_strategy_tape(market, filled, trading, d, scales, width) for d in decisions]
     tape = Tape(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
     return Recording(tape=tape, segments=tuple(_segments(decisions, tape.days)))
 
@@ -200,7 +202,14 @@ def _window_days(d: Decisions) -> Ints:
     return days
 
 
-def _strategy_tape(market: Market, filled: Floats, average: Floats, d: Decisions, scales: Scales, width: int) -> Tape:
+class _Trading(NamedTuple):
+    """What impact depends on, sessions x instruments, known at each close."""
+
+    volume: Floats
+    volatility: Floats
+
+
+def _strategy_tape(market: Market, filled: Floats, trading: _Trading, d: Decisions, scales: Scales, width: int) -> Tape:
     """`width` is the number of days of the longest window on the tape."""
     days = _window_days(d)
     mask = tradable(market, d)
@@ -222,7 +231,8 @@ def _strategy_tape(market: Market, filled: Floats, average: Floats, d: Decisions
     return Tape(
         static=scales.encode(d.stocks, mask, d.context),
         mask=mask,
-        volume=np.nan_to_num(average[at, slots]),
+        volume=np.nan_to_num(trading.volume[at, slots]),
+        volatility=trading.volatility[at, slots],
         close=np.where(mask, close, np.nan),
         fill=fill,
         fill_dividend=market.dividend[fill_at, slots],
@@ -231,7 +241,8 @@ def _strategy_tape(market: Market, filled: Floats, average: Floats, d: Decisions
         pays=dividends.any(axis=2),
         exit=np.where(np.isfinite(exit_open), exit_open, filled[exit_at, slots]),
         exit_dividend=market.dividend[exit_at, slots],
-        exit_volume=np.nan_to_num(average[at + days[:, None], slots]),
+        exit_volume=np.nan_to_num(trading.volume[at + days[:, None], slots]),
+        exit_volatility=trading.volatility[at + days[:, None], slots],
         next_slot=_next_slots(d.slots, mask, days),
         days=days,
         control=_control(fill, marks, days),
@@ -270,3 +281,18 @@ def _average_volume(volume: Floats) -> Floats:
         sums[VOLUME_SESSIONS:] = sums[VOLUME_SESSIONS:] - sums[:-VOLUME_SESSIONS]
     average: Floats = total / np.maximum(count, 1)
     return average
+
+
+def _volatility(adj_close: Floats) -> Floats:
+    """Sample deviation of the daily returns among the last `VOLUME_SESSIONS`; NaN with fewer than two of them."""
+    returns = np.full_like(adj_close, np.nan)
+    returns[1:] = adj_close[1:] / adj_close[:-1] - 1.0
+    known = np.isfinite(returns)
+    sums = [
+        np.cumsum(values, axis=0) for values in (known, np.where(known, returns, 0.0), np.where(known, returns**2, 0.0))
+    ]
+    for total in sums:
+        total[VOLUME_SESSIONS:] = total[VOLUME_SESSIONS:] - total[:-VOLUME_SESSIONS]
+    count, total, squares = sums
+    spread = (squares - total**2 / np.maximum(count, 1)) / np.maximum(count - 1, 1)
+    return np.where(count > 1, np.sqrt(np.maximum(spread, 0.0)), np.nan)

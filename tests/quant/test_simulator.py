@@ -3,9 +3,11 @@
 from decimal import ROUND_HALF_EVEN, Decimal
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.errors import InputError
 from quant.costs import FREE, STANDARD_COSTS, CostModel
 from quant.simulator import cost_terms, market_value, settle, settle_account, target_orders
 
@@ -155,6 +157,50 @@ class TestBatch:
         value = np.zeros(1, dtype=np.int64)
         market_value(np.array([100]), np.array([[3, 1]]), np.array([[0.3350, np.nan]]), value)
         assert value[0] == 100 + 100
+
+
+class TestImpact:
+    @given(
+        shares=st.integers(1, 200_000),
+        volume=st.integers(10_000, 50_000_000),
+        volatility=st.floats(0.002, 0.08),
+        coefficient=st.floats(0.1, 2.0),
+    )
+    def test_scaled_by_volatility_is_the_square_root_law(
+        self, shares: int, volume: int, volatility: float, coefficient: float
+    ) -> None:
+        """impact = Y * sigma * sqrt(Q / V), as in the textbooks, to the tick of the price."""
+        costs = CostModel(half_spread_bps=0.0, impact_bps=100 * coefficient, impact_by_volatility=True)
+        _, (outcome,) = settle_account(
+            cash_usd=Decimal("1e9"),
+            shares=[0],
+            orders=[shares],
+            prices=[Decimal("1000")],
+            volumes=[float(volume)],
+            volatilities=[volatility],
+            floor_usd=Decimal("0.00"),
+            costs=costs,
+        )
+        law = coefficient * volatility * (shares / volume) ** 0.5
+        assert abs(float(outcome.price) / 1000.0 - 1.0 - law) < 1.01e-7
+
+    def test_almgren_and_others_worked_example(self) -> None:
+        """A tenth of a day's volume in a stock of 1.57 % a day: 1.57 % * sqrt(0.1) = 49.6 bps."""
+        costs = CostModel(half_spread_bps=0.0, impact_by_volatility=True)
+        depth = costs.depth(np.array([1_929_000.0]), np.array([0.0157]))
+        assert 100 * np.sqrt(192_900 / depth[0]) == pytest.approx(49.648, abs=1e-3)
+
+    def test_unscaled_costs_leave_volumes_alone(self) -> None:
+        volumes = np.array([1e6, 0.0])
+        assert STANDARD_COSTS.depth(volumes, None) is volumes
+
+    def test_unknown_volatility_counts_as_one_percent_and_no_volume_as_no_impact(self) -> None:
+        costs = CostModel(impact_by_volatility=True)
+        assert costs.depth(np.array([1e6, 0.0, 4e6]), np.array([np.nan, 0.5, 0.02])).tolist() == [1e6, 0.0, 1e6]
+
+    def test_volatilities_are_asked_for(self) -> None:
+        with pytest.raises(InputError, match="volatilities"):
+            CostModel(impact_by_volatility=True).depth(np.array([1e6]), None)
 
 
 class TestCostModel:

@@ -18,6 +18,12 @@ def _average_volume(volume: np.ndarray) -> np.ndarray:
     return np.array([volume[max(0, t - VOLUME_SESSIONS + 1) : t + 1].mean(axis=0) for t in range(len(volume))])
 
 
+def _volatility(adj_close: np.ndarray) -> np.ndarray:
+    returns = adj_close[1:] / adj_close[:-1] - 1
+    rows = [returns[max(0, t - VOLUME_SESSIONS) : t].std(axis=0, ddof=1) for t in range(2, len(adj_close))]
+    return np.vstack([np.full((2, adj_close.shape[1]), np.nan), rows])
+
+
 def _random_weights(decisions: Decisions, seed: int) -> np.ndarray:
     wanted = np.random.default_rng(seed).dirichlet(np.full(decisions.slots.shape[1] + 1, 0.5), len(decisions.slots))
     return wanted * 0.97
@@ -38,7 +44,15 @@ def _walk(recording: Recording, weights: np.ndarray, rules: Rules) -> tuple[np.n
 
 
 class TestStep:
-    @pytest.mark.parametrize("costs", [STANDARD_COSTS, FREE, CostModel(half_spread_bps=25.0, impact_bps=900.0)])
+    @pytest.mark.parametrize(
+        "costs",
+        [
+            STANDARD_COSTS,
+            FREE,
+            CostModel(half_spread_bps=25.0, impact_bps=900.0),
+            CostModel(impact_bps=900.0, impact_by_volatility=True),
+        ],
+    )
     @pytest.mark.parametrize("trade_usd_min", [0, 500])
     def test_agrees_with_the_backtest_to_the_cent(self, costs: CostModel, trade_usd_min: int) -> None:
         market = make_market(sessions=200, instruments=25)
@@ -53,7 +67,11 @@ class TestStep:
         last = int(decisions.session_index[-1]) + 1
         theirs = run_backtest(
             Prices(
-                market.open[:last], market.close[:last], _average_volume(market.volume)[:last], market.dividend[:last]
+                market.open[:last],
+                market.close[:last],
+                _average_volume(market.volume)[:last],
+                market.dividend[:last],
+                _volatility(market.adj_close)[:last],
             ),
             decided=decisions.session_index[:-1],
             weights=dense,

@@ -8,9 +8,12 @@ from gymnasium.utils.env_checker import check_env as gymnasium_check
 from stable_baselines3.common.env_checker import check_env as stable_baselines_check
 
 from core.errors import InputError
+from quant.costs import STANDARD_COSTS, CostModel
+from rl_trading.dynamics import Rules
 from rl_trading.env import AllocationEnv, AllocationVecEnv
 from rl_trading.windows import Recording, record
 from tests.factories.allocations import fit_scales, make_decisions, make_market, make_recording
+from tests.factories.plain_allocation import PlainAllocationEnv
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +93,40 @@ class TestAllocationVecEnv:
         decisions = make_decisions(market, first=38)
         with pytest.raises(InputError, match="two consecutive decisions"):
             AllocationVecEnv(record(market, [decisions], fit_scales(market, decisions)), 1, seed=0)
+
+
+class TestAgainstPlainPython:
+    """The oracle knows neither the tape nor the simulator: it trades one share count at a time from the market."""
+
+    @pytest.mark.parametrize("seed", range(6))
+    @pytest.mark.parametrize("costs", [STANDARD_COSTS, CostModel(half_spread_bps=20.0, impact_by_volatility=True)])
+    def test_whole_random_episodes_agree_to_the_cent(self, seed: int, costs: CostModel) -> None:
+        generator = np.random.default_rng(seed)
+        market = make_market(sessions=320, instruments=60, seed=seed)
+        market.volume[:] = np.round(market.volume / 50)
+        # A stock is delisted, one is suspended for a while, one pays every fortnight.
+        for prices in (market.open, market.close, market.adj_close, market.volume):
+            prices[150:, 4] = np.nan
+            prices[90:103, 7] = np.nan
+        market.dividend[::10, 2] = 0.11
+        decisions = make_decisions(market, stocks=30, seed=seed, every=4 + seed % 3)
+        scales = fit_scales(market, decisions)
+        recording = record(market, [decisions], scales)
+        plain = PlainAllocationEnv(market, decisions, scales, costs)
+        batched = AllocationVecEnv(recording, 3, seed=seed, episode_steps=400, rules=Rules(costs=costs))
+        batched.reset()
+        portfolios = batched.portfolios
+        portfolios.start(np.arange(3), np.zeros(3, dtype=np.int64))
+        seen, _ = plain.reset(options={"row": 0})
+        assert (portfolios.observe()[1] == seen).all()
+        truncated = False
+        # Actions that swing, so that caps, full sales and cuts of purchases all occur.
+        bold = generator.uniform(0.2, 2.5)
+        while not truncated:
+            actions = np.clip(bold * generator.normal(size=(3, 31)), -1, 1).astype(np.float32)
+            portfolios.act(actions.astype(np.float64))
+            seen, reward, _, truncated, info = plain.step(actions[1])
+            days = len(info["values"])
+            assert portfolios.outcome.values[1, :days].tolist() == info["values"]
+            assert portfolios.outcome.reward[1] == pytest.approx(reward, rel=1e-9, abs=1e-12)
+            np.testing.assert_allclose(portfolios.observe()[1], seen, rtol=2e-7, atol=1e-9)
