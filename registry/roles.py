@@ -221,15 +221,15 @@ def _earlier(
     return None
 
 
-def hold(session: Session, *, name: str, effective_on: date, actor: str, reason: str) -> None:
+def hold(session: Session, *, name: str, effective_on: date, actor: str, reason: str) -> ModelRole:
     """Take the champion out of service until it is released. Refused where there is none, or it is on hold already."""
     now, model = _in_office(session, name, effective_on)
     if now.held is not None:
         raise Refused(f"{_title(model)} is on hold already")
-    _change(session, model, "champion", "hold", effective_on, reason, actor)
+    return _change(session, model, "champion", "hold", effective_on, reason, actor)
 
 
-def release(session: Session, *, name: str, effective_on: date, actor: str, reason: str) -> None:
+def release(session: Session, *, name: str, effective_on: date, actor: str, reason: str) -> ModelRole:
     """Put a held champion back into service. Refused where none is on hold, or the gate has failed it since."""
     now, model = _in_office(session, name, effective_on)
     if now.held is None:
@@ -238,7 +238,7 @@ def release(session: Session, *, name: str, effective_on: date, actor: str, reas
     crowned = now.entitlement(model.model_version_id)
     if verdict is not None and verdict.verdict == FAIL and (crowned is None or crowned.action != "override"):
         raise Refused(f"{_title(model)} is not released: {verdict.reason}")
-    _change(session, model, "champion", "release", effective_on, reason, actor, verdict=verdict)
+    return _change(session, model, "champion", "release", effective_on, reason, actor, verdict=verdict)
 
 
 def _in_office(session: Session, name: str, effective_on: date) -> tuple[Standing, ModelVersion]:

@@ -1,7 +1,9 @@
 """Builders of verdicts and roles, for tests in which a model is to serve."""
 
+from collections.abc import Mapping, Sequence
 from datetime import date
 from itertools import count
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -14,7 +16,13 @@ _numbers = count(1)
 
 
 def create_verdict(
-    session: Session, model: ModelVersion, *, verdict: str = "pass", as_of: date | None = None, reason: str = "made up"
+    session: Session,
+    model: ModelVersion,
+    *,
+    verdict: str = "pass",
+    as_of: date | None = None,
+    reason: str = "made up",
+    checks: Sequence[Mapping[str, Any]] = (),
 ) -> GateVerdict:
     """The gate's word on a model, as of its first day of service unless given."""
     row = GateVerdict(
@@ -22,7 +30,7 @@ def create_verdict(
         as_of=as_of or model.valid_from_on,
         verdict=verdict,
         reason=reason,
-        checks=[],
+        checks=[dict(check) for check in checks],
         evidence={},
         evidence_hash=f"{next(_numbers):064x}",
         trials=1,
