@@ -65,7 +65,7 @@ def save(
         "label": label,
         "files": {file: {"sha256": _hash(data), "size_bytes": len(data)} for file, data in sorted(files.items())},
     }
-    content = json.dumps(manifest, indent=1, sort_keys=True, allow_nan=False).encode()
+    content = _written(manifest)
     digest = _hash(content)
     target = root / name / f"{label}-{digest[:_HASH_DIGITS]}"
     try:
@@ -75,8 +75,7 @@ def save(
     except _Unfit as unfit:
         raise _refusal(target, unfit) from unfit
     if not _is_whole(target, digest):
-        signature = json.dumps(signing.sign(content), indent=1, sort_keys=True).encode()
-        _place(target, {**files, MANIFEST_FILE: content, SIGNATURE_FILE: signature})
+        _place(target, {**files, MANIFEST_FILE: content, SIGNATURE_FILE: _written(signing.sign(content))})
     return str(target.relative_to(root)), digest, manifest
 
 
@@ -147,18 +146,24 @@ class _Folder:
             )
         except OSError as error:
             raise _Unfit(f"its file {name} cannot be read ({error.strerror})") from error
-        with os.fdopen(descriptor, "rb") as file:
+        try:
             found = os.fstat(descriptor)
             _require(stat.S_ISREG(found.st_mode), f"{name} is not a plain file")
             _require(found.st_size <= bytes_max, f"{name} has {found.st_size} bytes, more than the {bytes_max} allowed")
-            content = file.read(bytes_max + 1)
+            with os.fdopen(os.dup(descriptor), "rb") as file:
+                content = file.read(bytes_max + 1)
+        finally:
+            os.close(descriptor)
         _require(len(content) <= bytes_max, f"{name} grows while it is read")
         return content
 
 
 def _check_signature(content: bytes, folder: _Folder) -> None:
     _require(SIGNATURE_FILE in folder.names(), "it is not signed")
-    complaint = signing.verify(content, _parse(folder.read(SIGNATURE_FILE, SIGNATURE_BYTES_MAX)))
+    signature = folder.read(SIGNATURE_FILE, SIGNATURE_BYTES_MAX)
+    record = _parse(signature)
+    _require(signature == _written(record), "its signature is not written as signatures are")
+    complaint = signing.verify(content, record)
     if complaint is not None:
         raise _Unfit(complaint)
 
@@ -236,6 +241,11 @@ def _check_structure(name: str, data: bytes) -> None:
             _require(data[:1] == b"\x08" and data[1:2] < b"\x80", f"{name} is not a graph of ONNX")
 
 
+def _written(value: Mapping[str, Any]) -> bytes:
+    """JSON in the one form that is stored, hashed and signed."""
+    return json.dumps(value, indent=1, sort_keys=True, allow_nan=False).encode()
+
+
 def _parse(content: bytes) -> dict[str, Any]:
     """Strict JSON: an object in UTF-8, each key once, finite numbers, nested DEPTH_MAX deep at most."""
     try:
@@ -292,7 +302,9 @@ def _place(target: Path, files: Mapping[str, bytes]) -> None:
                 os.fsync(file.fileno())
         building.chmod(0o755)
         _sync(building)
-        if target.exists():
+        if target.is_symlink():
+            target.unlink()
+        elif target.exists():
             shutil.rmtree(target)
         building.rename(target)
         _sync(target.parent)
