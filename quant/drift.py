@@ -1,0 +1,303 @@
+"""How far the features of a month are from those of a reference: measures, alarm lines and one verdict for a model.
+
+Days are reduced to counts in bins of the reference's quantiles, so that every measure of every window is a sum of
+days, and five years of 127 features cost seconds. `quant.placement` tells how unusual a distance is.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from core.errors import InputError
+from quant.placement import (
+    WINDOW_SESSIONS,
+    Floats,
+    correlation_time,
+    holm,
+    independent_months,
+    monthly_worst,
+    p_values,
+    rank_p_value,
+    standing,
+    window_sums,
+)
+
+BINS = 40
+DECILE = BINS // 10
+MISSING = BINS  # the slot behind the bins counts what is unknown
+REFERENCE_SESSIONS_MIN = 6 * WINDOW_SESSIONS
+ALARM_P = 0.05
+# Textbook lines of the population stability index (Siddiqi, Credit Risk Scorecards, 2006): shown, never decisive.
+PSI_MODERATE, PSI_LARGE = 0.1, 0.25
+# How the risk of a false alarm is shared: between the two measures of a feature, between the two tests of a model.
+_SHARE_OF_SHAPE, _SHARE_OF_MISSING = 0.8, 0.2
+_SHARE_OF_MANY, _SHARE_OF_SINGLE = 0.8, 0.2
+# Less than a tenth of what a model reads is no drift of the model, however still the reference was.
+WEIGHT_MIN = 0.1
+_PARTS = 5
+# Distances smaller than a hundredth are no drift, however still the reference was.
+_DISTANCE_MIN = 0.01
+_DEVIATION_MIN = 0.1
+_SHARE_MIN = 1e-4
+_KNOWN_SHARE_MIN = 0.05
+_TINY = 1e-12
+
+Counts = npt.NDArray[np.int32]
+Flags = npt.NDArray[np.bool_]
+Floats32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Bins:
+    """Where a reference's quantiles lie: edges (BINS - 1, features), and the mean of the reference in each bin.
+
+    A feature that the reference hardly knows has NaN throughout.
+    """
+
+    edges: Floats
+    means: Floats  # (BINS, features)
+
+
+def fit_bins(sample: Sequence[Floats32]) -> Bins:
+    """Bins from one array of values a feature (NaN: unknown), for instance of every fifth day of the reference."""
+    edges = np.full((BINS - 1, len(sample)), np.nan)
+    means = np.full((BINS, len(sample)), np.nan)
+    for place, column in enumerate(sample):
+        values = np.sort(column[np.isfinite(column)].astype(np.float64))
+        if len(values) < max(BINS, _KNOWN_SHARE_MIN * len(column)):
+            continue
+        edges[:, place] = values[(np.arange(1, BINS) * len(values)) // BINS]
+        bins = np.searchsorted(edges[:, place], values, side="right")
+        sums, counts = np.bincount(bins, values, BINS), np.bincount(bins, minlength=BINS)
+        means[:, place] = np.where(
+            counts > 0, sums / np.maximum(counts, 1), np.append(edges[0, place], edges[:, place])
+        )
+    return Bins(edges, means)
+
+
+def count_days(bins: Bins, columns: Sequence[Floats32], day: npt.NDArray[np.integer], days: int) -> Counts:
+    """How many stocks of each day lie in each bin: (days, features, BINS + 1), the last slot for unknown values.
+
+    `columns` holds one array of values a feature, `day` the number of the day of each value, from 0 to days - 1.
+    """
+    counts = np.zeros((days, len(columns), BINS + 1), dtype=np.int32)
+    start = day.astype(np.int64) * (BINS + 1)
+    for place, values in enumerate(columns):
+        slot = np.searchsorted(bins.edges[:, place].astype(np.float32), values, side="right")
+        slot[~np.isfinite(values)] = MISSING
+        found = np.bincount(start + slot, minlength=days * (BINS + 1))
+        counts[:, place] = found.reshape(days, BINS + 1)
+    return counts
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The days of a reference and the yardsticks of each feature: everything that a month is held against.
+
+    shares (features, BINS) and missing (features) of the whole reference; `shape` and `gaps` are the worst of its
+    months (months, features) on a log scale; `independent` how many months of each feature are independent; `usable`
+    are the features that the reference knows; `sessions` its length.
+    """
+
+    bins: Bins
+    shares: Floats
+    missing: Floats
+    shape: Floats
+    gaps: Floats
+    independent: Floats
+    usable: Flags
+    sessions: int
+
+
+def refer(bins: Bins, counts: Counts) -> Reference:
+    """The yardsticks of the reference days `counts` (days, features, BINS + 1), at least six months of them."""
+    sessions = len(counts)
+    if sessions < REFERENCE_SESSIONS_MIN:
+        raise InputError(f"the reference has {sessions} sessions: give {REFERENCE_SESSIONS_MIN} or more")
+    total = counts.sum(axis=0, dtype=np.float64)
+    known = total[:, :BINS].sum(axis=1)
+    shares = total[:, :BINS] / np.maximum(known, 1.0)[:, None]
+    missing = total[:, MISSING] / np.maximum(total.sum(axis=1), 1.0)
+    distance, gap = _distances(counts, shares, missing)
+    return Reference(
+        bins=bins,
+        shares=shares,
+        missing=missing,
+        shape=monthly_worst(distance),
+        gaps=monthly_worst(gap),
+        independent=independent_months(sessions, _times(counts)),
+        usable=(known > _KNOWN_SHARE_MIN * total.sum(axis=1)) & np.isfinite(bins.edges[0]),
+        sessions=sessions,
+    )
+
+
+def usual_alarms(bins: Bins, counts: Counts) -> list[Flags]:
+    """Which features each part of a reference would have alarmed about, held against the other parts.
+
+    One array (windows, features) for each fifth of the days: what is beyond its line where nothing is wrong.
+    """
+    told = []
+    for part in np.array_split(np.arange(len(counts)), _PARTS):
+        others = refer(bins, np.delete(counts, part, axis=0))
+        told.append(_risks(others, counts[part])[2] <= ALARM_P)
+    return told
+
+
+def _distances(counts: Counts, shares: Floats, missing: Floats) -> tuple[Floats, Floats]:
+    """Logs of the Kolmogorov-Smirnov distance and of the change of the missing rate, of every window of days."""
+    windows, features = len(counts) - WINDOW_SESSIONS + 1, counts.shape[1]
+    distance, gap = np.empty((windows, features)), np.empty((windows, features))
+    for place in range(features):
+        sums = window_sums(counts[:, place].astype(np.float64))
+        known = np.maximum(sums[:, :BINS].sum(axis=1), 1.0)
+        ahead = sums[:, :BINS].cumsum(axis=1) / known[:, None] - shares[place].cumsum()
+        distance[:, place] = np.abs(ahead).max(axis=1)
+        gap[:, place] = np.abs(sums[:, MISSING] / np.maximum(sums.sum(axis=1), 1.0) - missing[place])
+    return np.log(np.maximum(distance, _DISTANCE_MIN)), np.log(np.maximum(gap, _DISTANCE_MIN))
+
+
+def _times(counts: Counts) -> Floats:
+    """How many days tell one thing about each feature: the slowest of where its values lie, how wide, how many."""
+    known = np.maximum(counts[:, :, :BINS].sum(axis=2), 1.0)
+    place = (counts[:, :, :BINS] * np.arange(BINS, dtype=np.float64)).sum(axis=2) / known
+    outer = np.r_[0:DECILE, BINS - DECILE : BINS]
+    width = counts[:, :, outer].sum(axis=2) / known
+    gaps = counts[:, :, MISSING] / np.maximum(counts.sum(axis=2), 1.0)
+    return np.asarray(np.maximum.reduce([correlation_time(series) for series in (place, width, gaps)]))
+
+
+@dataclass(frozen=True)
+class PanelDrift:
+    """Measures of each window of recent days, one row a window (the newest last), one column a feature.
+
+    ks: largest distance between the distribution functions; ks_line (features): where it alone alarms. psi: population
+    stability index over deciles. mean_shift and spread_shift: change of the mean in reference standard deviations, and
+    of the deviation as a log ratio, with values in the outer fortieths counted as those of the reference are on
+    average. missing and missing_shift: share of unknown values and its change. p: the probability, in a month without
+    drift, of a shape or gaps as far away. NaN where the reference or the window does not know the feature.
+    """
+
+    ks: Floats
+    ks_line: Floats
+    psi: Floats
+    mean_shift: Floats
+    spread_shift: Floats
+    missing: Floats
+    missing_shift: Floats
+    p_shape: Floats
+    p: Floats
+
+
+def read_panel(reference: Reference, counts: Counts) -> PanelDrift:
+    """Measure every window of WINDOW_SESSIONS recent days `counts` (days, features, BINS + 1)."""
+    distance, p_shape, p = _risks(reference, counts)
+    sums = _window_counts(counts)
+    known, everybody = sums[:, :, :BINS].sum(axis=2), np.maximum(sums.sum(axis=2), 1.0)
+    shares = sums[:, :, :BINS] / np.maximum(known, 1.0)[:, :, None]
+    missing = sums[:, :, MISSING] / everybody
+    unknown = (known < _KNOWN_SHARE_MIN * everybody) | ~reference.usable
+    mean, deviation = _moments(reference.shares, reference.bins.means)
+    now_mean, now_deviation = _moments(shares, reference.bins.means)
+
+    def seen(values: Floats) -> Floats:
+        return np.where(unknown, np.nan, values)
+
+    return PanelDrift(
+        ks=seen(np.exp(distance)),
+        ks_line=_line(reference),
+        psi=seen(_stability(shares, reference.shares)),
+        mean_shift=seen((now_mean - mean) / np.maximum(deviation, _TINY)),
+        spread_shift=seen(np.log(np.maximum(now_deviation, _TINY) / np.maximum(deviation, _TINY))),
+        missing=missing,
+        missing_shift=missing - reference.missing,
+        p_shape=seen(p_shape),
+        p=p,
+    )
+
+
+def _risks(reference: Reference, counts: Counts) -> tuple[Floats, Floats, Floats]:
+    """(log distance, p of the shape, p of shape and gaps together) of each window and feature."""
+    distance, gap = _distances(counts, reference.shares, reference.missing)
+    n = reference.independent
+    p_shape = p_values(standing(distance, reference.shape, n, deviation_min=_DEVIATION_MIN), n)
+    p_missing = p_values(standing(gap, reference.gaps, n, deviation_min=_DEVIATION_MIN), n)
+    p = np.minimum(np.minimum(p_shape / _SHARE_OF_SHAPE, p_missing / _SHARE_OF_MISSING), 1.0)
+    return distance, p_shape, np.where(reference.usable, p, np.nan)
+
+
+def _window_counts(counts: Counts) -> Floats:
+    return np.stack([window_sums(counts[:, place].astype(np.float64)) for place in range(counts.shape[1])], axis=1)
+
+
+def _moments(shares: Floats, means: Floats) -> tuple[Floats, Floats]:
+    centre = (shares * means.T).sum(axis=-1)
+    return centre, np.sqrt(np.maximum((shares * means.T**2).sum(axis=-1) - centre**2, 0.0))
+
+
+def _stability(shares: Floats, reference: Floats) -> Floats:
+    """Population stability index over the reference's deciles."""
+    now = np.maximum(shares.reshape(*shares.shape[:-1], 10, DECILE).sum(axis=-1), _SHARE_MIN)
+    then = np.maximum(reference.reshape(*reference.shape[:-1], 10, DECILE).sum(axis=-1), _SHARE_MIN)
+    return np.asarray(((now - then) * np.log(now / then)).sum(axis=-1))
+
+
+def _line(reference: Reference) -> Floats:
+    """The Kolmogorov-Smirnov distance at which the shape alone would alarm."""
+    n, worst = reference.independent, reference.shape
+    deviation = np.maximum(worst.std(axis=0, ddof=1), _DEVIATION_MIN) * np.sqrt(1.0 + 1.0 / n)
+    score = stats.t.isf(ALARM_P * _SHARE_OF_SHAPE, n - 1.0)
+    return np.asarray(np.exp(worst.mean(axis=0) + 0.5 * np.log((n + 1.0) / (n - 1.0)) + score * deviation))
+
+
+@dataclass(frozen=True)
+class InputsDrift:
+    """One verdict over all features that a model reads, of each window (the newest last).
+
+    drifted: how many of the `features` are beyond their own line. share: their weight; `usual_share` is the median of
+    the reference's months, `share_line` what alarms. p_many: how often a month of the reference had such a share.
+    p_single: the most unusual feature's p-value after Holm's correction. p: of both together.
+    """
+
+    features: int
+    drifted: npt.NDArray[np.int64]
+    share: Floats
+    usual_share: float
+    share_line: float
+    p_many: Floats
+    p_single: Floats
+    p: Floats
+
+
+def judge_inputs(panel: PanelDrift, usual: Sequence[Flags], weights: Floats | None = None) -> InputsDrift:
+    """One alarm for a model instead of one a feature; `weights` (features) say how much it uses each, None: alike.
+
+    Two tests share the risk of a false alarm. Many: the weight of the features beyond their lines, held against
+    the reference's months (`usual_alarms`), so that features that move as one count as one. Single: the most unusual
+    feature after Holm's correction, for the broken column that weights would drown.
+    """
+    weight = np.ones(panel.p.shape[1]) if weights is None else weights.astype(np.float64)
+    known = ~np.isnan(panel.p).all(axis=0)
+    weight = np.where(known, weight, 0.0)
+    if weight.sum() <= 0:
+        raise InputError("the reference knows none of the features that the model uses: give a later reference")
+    weight = weight / weight.sum()
+    beyond = panel.p <= ALARM_P
+    share = beyond @ weight
+    months = np.concatenate([monthly_worst(alarms @ weight) for alarms in usual])
+    many = np.array([rank_p_value(now, months) if now >= WEIGHT_MIN else 1.0 for now in share])
+    single = np.array([holm(row[weight > 0]).min() for row in panel.p])
+    allowed = int(ALARM_P * _SHARE_OF_MANY * (len(months) + 1)) - 1
+    highest = np.sort(months)[::-1]
+    return InputsDrift(
+        features=int((weight > 0).sum()),
+        drifted=(beyond & (weight > 0)).sum(axis=1),
+        share=share,
+        usual_share=float(np.median(months)),
+        share_line=max(WEIGHT_MIN, float(highest[allowed])) if allowed >= 0 else 1.0,
+        p_many=many,
+        p_single=single,
+        p=np.minimum(np.minimum(many / _SHARE_OF_MANY, single / _SHARE_OF_SINGLE), 1.0),
+    )
