@@ -85,7 +85,7 @@ def gather(session: Session, model: ModelVersion, *, as_of: date, now: Circumsta
     active = _less(own, OWN, reference)
     returns = _on(own.get(OWN, _NOTHING), active.sessions)
     doubled = _less(own, DOUBLED, reference)
-    baselines = {name: _on(own.get(name, _NOTHING), active.sessions) for name in BASELINES[model.kind]}
+    baselines = _baselines(own, model.kind, active.sessions)
     tried = _tried(session, model.kind, reference, as_of=as_of)
     return Evidence(
         kind="screener" if model.kind == "screener" else "allocator",
@@ -96,7 +96,7 @@ def gather(session: Session, model: ModelVersion, *, as_of: date, now: Circumsta
         returns=returns if returns is not None else np.empty(0),
         active=active.returns,
         active_costs_doubled=_on(doubled, active.sessions),
-        baselines={name: returns for name, returns in baselines.items() if returns is not None},
+        baselines=baselines,
         trials=now.trials,
         trial_ratios=_ratios([series.returns for _, series in tried]),
         trial_active=_side_by_side(
@@ -185,6 +185,13 @@ def _on(series: ReturnSeries, sessions: Sessions) -> Floats | None:
     if not np.array_equal(series.sessions[place], sessions):
         return None
     return series.returns[place]
+
+
+def _baselines(own: Mapping[str, ReturnSeries], kind: str, sessions: Sessions) -> dict[str, Floats]:
+    """All the simple rules or none: the best of those that happen to be there may not be the best."""
+    found = {name: _on(own.get(name, _NOTHING), sessions) for name in BASELINES[kind]}
+    whole = {name: returns for name, returns in found.items() if returns is not None}
+    return whole if len(whole) == len(found) else {}
 
 
 def _ratios(tried: Sequence[Floats]) -> Floats:

@@ -42,12 +42,14 @@ def challengers(session: Session, *, kind: str, as_of: date) -> dict[str, ModelV
 class Standing:
     """A name's roles after some of its changes: version ids; `crowned` are the changes that made champions, in order.
 
-    `held` is a champion on hold. `removed` were taken out of service, and only people bring those back.
+    `held` is a champion on hold, `held_by` who put it there. `removed` were taken out of service, and only people
+    bring those back.
     """
 
     champion: int | None = None
     challenger: int | None = None
     held: int | None = None
+    held_by: str | None = None
     crowned: list[ModelRole] = field(default_factory=list)
     removed: set[int] = field(default_factory=set)
 
@@ -75,7 +77,7 @@ def _crown(now: Standing, row: ModelRole) -> None:
         now.removed.discard(row.model_version_id or 0)
     elif row.action == "rollback":
         now.removed |= {version for version in (now.champion, now.held) if version is not None}
-    now.held = row.model_version_id if row.action == "hold" else None
+    now.held, now.held_by = (row.model_version_id, row.actor) if row.action == "hold" else (None, None)
     now.champion = None if row.action == "hold" else row.model_version_id
 
 

@@ -17,9 +17,11 @@ from registry.roles import (
     Standing,
     challengers,
     champions,
+    hold,
     may_shadow,
     promote,
     register,
+    release,
     retire,
     rollback,
     standing_of,
@@ -28,7 +30,7 @@ from registry.verdicts import is_due, judge_version
 
 KINDS = ("screener", "allocator")
 ACTOR = "gate"
-Outcome = Literal["promoted", "champion", "registered", "challenger", "withdrawn", "refused"]
+Outcome = Literal["promoted", "champion", "registered", "challenger", "withdrawn", "on_hold", "refused"]
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,10 @@ def judge_candidates(session: Session, *, as_of: date, anew: bool = False) -> li
     A version whose hard checks all pass runs in shadow; a pass makes it champion where none serves, or where the one
     that serves is an earlier training of the same configuration. Beside any other champion it waits for the shadow
     ledger's rule or for people. A hard failure takes whoever has a role out of it, unless two people had overridden
-    the gate. Who was taken out of service comes back by people only. A version is judged when its service begins,
-    every quarter, and when trials, leak audit or drift have changed; `anew` judges all. Twice is once.
+    the gate; drift alone puts a champion on hold until it is over. Who was taken out comes back by people only.
+
+    A version is judged when its service begins, every quarter, and when trials, leak audit or drift have changed;
+    `anew` judges all. Twice is once.
     """
     told = []
     for kind in KINDS:
@@ -83,6 +87,9 @@ def _settle(session: Session, model: ModelVersion, verdict: GateVerdict, as_of: 
         return _told(model, verdict, *_withdraw(session, model, verdict, now, as_of))
     if now.champion == model.model_version_id:
         return _told(model, verdict, "champion", "serves")
+    if now.held == model.model_version_id and now.held_by == ACTOR:
+        release(session, name=model.name, effective_on=as_of, actor=ACTOR, reason=verdict.reason)
+        return _told(model, verdict, "champion", "serves again")
     outcome: Outcome = "challenger"
     if may_shadow(verdict) and now.challenger != model.model_version_id:
         register(session, model=model, effective_on=as_of, actor=ACTOR)
@@ -117,6 +124,8 @@ def _withdraw(
     crowned = now.entitlement(model.model_version_id)
     in_office = model.model_version_id in (now.champion, now.held)
     overridden = in_office and crowned is not None and crowned.action == "override"
+    if _only_drifted(verdict):
+        return _pause(session, model, verdict, now, as_of)
     if now.challenger == model.model_version_id:
         retire(session, model=model, effective_on=as_of, actor=ACTOR, reason=verdict.reason)
     if in_office and not overridden:
@@ -128,6 +137,30 @@ def _withdraw(
         return "champion", f"serves by two people's word: {verdict.reason}"
     if in_office or now.challenger == model.model_version_id:
         return "withdrawn", f"taken out: {verdict.reason}"
+    return "refused", f"has no role: {verdict.reason}"
+
+
+def _only_drifted(verdict: GateVerdict) -> bool:
+    """Whether drift of the inputs, which may pass, is all that speaks against the version."""
+    return {check["name"] for check in verdict.checks if check["status"] == FAIL} == {"drift"}
+
+
+def _pause(
+    session: Session, model: ModelVersion, verdict: GateVerdict, now: Standing, as_of: date
+) -> tuple[Outcome, str]:
+    """Put a champion whose inputs have drifted on hold; a challenger goes on running in shadow."""
+    if now.champion == model.model_version_id:
+        hold(session, name=model.name, effective_on=as_of, actor=ACTOR, reason=verdict.reason)
+        raise_alert(
+            session,
+            severity="warning",
+            subject=model.name,
+            text=f"version {model.version} is on hold: {verdict.reason}",
+        )
+    if model.model_version_id in (now.champion, now.held):
+        return "on_hold", f"is on hold: {verdict.reason}"
+    if now.challenger == model.model_version_id:
+        return "challenger", f"runs in shadow: {verdict.reason}"
     return "refused", f"has no role: {verdict.reason}"
 
 

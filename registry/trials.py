@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
+import numpy as np
+
+from core.errors import InputError
 from database.queries import trials as queries
 from database.queries.trials import ReturnSeries
 from database.session import Session
@@ -26,7 +29,16 @@ def record_trial(session: Session, *, kind: str, strategy: str, source: str, con
 
 
 def add_returns(session: Session, *, trial_id: int, year: int, series: Mapping[str, ReturnSeries]) -> None:
-    """Keep the daily returns of one out-of-sample year; see `database.tables.trials` for the names of the series."""
+    """Keep the daily returns of one out-of-sample year; see `database.tables.trials` for the names of the series.
+
+    InputError for returns that are no numbers, and for sessions of another year or that do not rise.
+    """
+    for name, values in series.items():
+        days = values.sessions.astype("datetime64[D]")
+        if not np.isfinite(values.returns).all() or (np.diff(days.astype(np.int64)) <= 0).any():
+            raise InputError(f"series {name!r} of trial {trial_id}: give one finite return a session, sessions rising")
+        if (days.astype("datetime64[Y]").astype(np.int64) + 1970 != year).any():
+            raise InputError(f"series {name!r} of trial {trial_id}: its sessions are not all of {year}")
     queries.put_returns(session, trial_id=trial_id, year=year, series=series)
 
 

@@ -7,8 +7,8 @@ from database.queries.verdicts import add_verdict, newest_verdict
 from database.session import Session, advisory_lock
 from database.tables.models import ModelVersion
 from database.tables.verdicts import GateVerdict
-from registry import gate
 from registry.evidence import Circumstances, common_circumstances, drift_of_inputs, gather, summary, summary_hash
+from registry.gate import judge
 
 # A version in service gathers evidence day by day; four times a year the gate looks at it again.
 REJUDGED_AFTER_DAYS = 91
@@ -27,7 +27,7 @@ def judge_version(session: Session, *, model: ModelVersion, as_of: date) -> Gate
     newest = newest_verdict(session, model_version_id=model.model_version_id, as_of=as_of)
     if newest is not None and newest.evidence_hash == digest:
         return newest
-    verdict = gate.judge(evidence)
+    verdict = judge(evidence)
     return add_verdict(
         session,
         GateVerdict(
