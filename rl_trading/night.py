@@ -1,10 +1,13 @@
-"""One strategy's decision of one night: what is seen, who decides, what comes out and why. No SQL, no torch."""
+"""One strategy's decision of one night in one lane: what is seen, who decides, what comes out and why.
+
+No SQL, no torch.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +31,15 @@ Floats = npt.NDArray[np.float64]
 Floats32 = npt.NDArray[np.float32]
 _TILTS_SHOWN = 5
 _DIGITS = 6
+
+
+class Policy(Protocol):
+    """A learned allocator as the night asks it; see `artefact`."""
+
+    def weights(
+        self, stocks: Floats32, mask: npt.NDArray[np.bool_], context: Floats32, held: Floats, account: Floats
+    ) -> Floats:
+        """Weights (b, n + 1; cash last) of b portfolios."""
 
 
 @dataclass(frozen=True)
@@ -101,26 +113,44 @@ class Portfolio:
 
 @dataclass(frozen=True)
 class Chooser:
-    """Who decides for a strategy on a night, by the fold that is valid, and why that one."""
+    """Who decides for a strategy in a lane, and why that one: a simple allocator, or the learned `policy` of `model`.
+
+    `model` is the fold that decides, or whose validation named the simple allocator; None where none is valid.
+    """
 
     allocator: str
     reason: str
     model: ModelVersion | None
-    seed: int | None
+    policy: Policy | None = None
 
     @classmethod
-    def of(cls, model: ModelVersion | None, *, as_of: date) -> "Chooser":
-        """What the fold's validation chose; without a fold, the default."""
-        if model is None:
-            reason = f"no allocator fold is valid on {as_of}: {baselines.DEFAULT} by default"
-            return cls(baselines.DEFAULT, reason, None, None)
-        choice = model.metrics["choice"]
-        return cls(choice["allocator"], choice["reason"], model, choice["seed"])
+    def simple(cls, fold: ModelVersion | None, *, as_of: date) -> "Chooser":
+        """The simple allocator that did best in the fold's validation; without a fold, the default."""
+        if fold is None:
+            return cls(
+                baselines.DEFAULT, f"no allocator fold is valid on {as_of}: {baselines.DEFAULT} by default", None
+            )
+        choice = fold.metrics["choice"]
+        if choice["allocator"] not in baselines.SIMPLE:
+            reason = f"the fold names no simple allocator that is known: {baselines.DEFAULT} by default"
+            return cls(baselines.DEFAULT, reason, fold)
+        return cls(choice["allocator"], choice["reason"], fold)
+
+    @classmethod
+    def learned(cls, model: ModelVersion, policy: Policy, reason: str) -> "Chooser":
+        """The policies of `model`."""
+        return cls(PPO, reason, model, policy)
 
     @property
     def model_version_id(self) -> int | None:
         """Of the fold that decides."""
         return self.model.model_version_id if self.model else None
+
+
+def load_policy(model: ModelVersion) -> Policy:
+    """The learned allocator of a fold. ArtefactRefused where it is not what was registered."""
+    folder = get_settings().models_dir / model.artefact_dir
+    return artefact.load(folder, model.artefact_sha256, model.metrics["choice"]["seed"])
 
 
 @dataclass(frozen=True)
@@ -136,12 +166,17 @@ class Decision:
     diagnostics: dict[str, Any]
 
 
-def hold(held: Held | None, now: Portfolio, chooser: Chooser, prices: PastPrices) -> Decision | None:
-    """The last decision as it has drifted, while it is younger than `REBALANCE_SESSIONS` and the same fold decides.
+def hold(
+    held: Held | None, now: Portfolio, chooser: Chooser, screener_id: int | None, prices: PastPrices
+) -> Decision | None:
+    """The last decision as it has drifted, while it is younger than `REBALANCE_SESSIONS` and the same models decide.
 
     Allocators learn and are judged with one decision a week; deciding every night would trade five times as often.
+    `screener_id` is the model version that scored tonight, None for the plain rule.
     """
-    if held is None or held.model_version_id != chooser.model_version_id or held.allocator != chooser.allocator:
+    if held is None or held.screener_id != screener_id:
+        return None
+    if held.model_version_id != chooser.model_version_id or held.allocator != chooser.allocator:
         return None
     age = prices.sessions_since(held.decided_on)
     if age >= REBALANCE_SESSIONS:
@@ -163,15 +198,13 @@ def hold(held: Held | None, now: Portfolio, chooser: Chooser, prices: PastPrices
 
 
 def decide(batch: int, seen: Candidates, now: Portfolio, chooser: Chooser, *, as_of: date) -> Decision:
-    """Ask the policy, or the simple allocator, whichever the fold chose."""
+    """Ask the policy, or the simple allocator."""
     held = np.zeros(STOCKS)
     held[: len(seen.instrument_ids)] = [now.weights.get(i, 0.0) for i in seen.instrument_ids]
-    if chooser.allocator == PPO and chooser.model is not None and chooser.seed is not None:
-        folder = get_settings().models_dir / chooser.model.artefact_dir
-        policy = artefact.load(folder, chooser.model.artefact_sha256, chooser.seed)
+    if chooser.policy is not None:
         outside = max(1.0 - now.cash_weight - float(held.sum()), 0.0)
         account = np.array([[now.cash_weight, outside]])
-        weights = policy.weights(seen.stocks[None], seen.mask[None], seen.context[None], held[None], account)[0]
+        weights = chooser.policy.weights(seen.stocks[None], seen.mask[None], seen.context[None], held[None], account)[0]
     else:
         weights = simple_weights(chooser.allocator, seen.returns, seen.mask, STANDARD_LIMITS)
     exact, cash = quantise(weights[:-1])
@@ -182,11 +215,11 @@ def decide(batch: int, seen: Candidates, now: Portfolio, chooser: Chooser, *, as
         score_batch_id=batch,
         weights={i: w for i, w in zip(seen.instrument_ids, exact, strict=False) if w > 0},
         cash_weight=cash,
-        diagnostics={"decided_on": as_of.isoformat(), **_explain(seen, weights[:-1], held, now, chooser.seed)},
+        diagnostics={"decided_on": as_of.isoformat(), **_explain(seen, weights[:-1], held, now)},
     )
 
 
-def _explain(seen: Candidates, stocks: Floats, held: Floats, now: Portfolio, seed: int | None) -> dict[str, Any]:
+def _explain(seen: Candidates, stocks: Floats, held: Floats, now: Portfolio) -> dict[str, Any]:
     """Why these weights look as they do: how spread out, what they lean to, what changes.
 
     tilts: for each column, the weighted mean of the stocks' z-scores inside the list, largest first. turnover: what
@@ -197,7 +230,6 @@ def _explain(seen: Candidates, stocks: Floats, held: Floats, now: Portfolio, see
     return {
         "turnover": round(float(np.abs(stocks - held).sum()) + outside, _DIGITS),
         "held_since": now.since.isoformat() if now.since else None,
-        "seed": seed,
         "tilts": _tilts(seen, stocks),
         **_spread(stocks),
     }

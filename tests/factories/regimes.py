@@ -33,16 +33,21 @@ def create_regime(session: Session, *, session_on: date, label: str = "bull", de
     return regime
 
 
-def create_screen(session: Session, *, session_on: date, strategy: str, instrument_ids: Sequence[int]) -> ScoreBatch:
+def create_screen(
+    session: Session, *, session_on: date, strategy: str, instrument_ids: Sequence[int], lane: str = "served"
+) -> ScoreBatch:
     """The strategy's scored batch of the night, best stock first; the year's model is made where it is not there."""
     model = session.scalar(
-        select(ModelVersion).where(ModelVersion.strategy == strategy, ModelVersion.valid_to_on > session_on)
+        select(ModelVersion).where(
+            ModelVersion.kind == "screener", ModelVersion.strategy == strategy, ModelVersion.valid_to_on > session_on
+        )
     )
     return create_batch(
         session,
         session_on=session_on,
         strategy=strategy,
         instrument_ids=instrument_ids,
+        lane=lane,
         model=model or create_model(session, strategy=strategy, year=session_on.year),
     )
 

@@ -1,6 +1,7 @@
 """A night's allocations on real tables: who decides, that weights add up and stand, and what they cannot see."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import date
 from decimal import Decimal
@@ -11,11 +12,14 @@ import pytest
 from sqlalchemy import text
 
 from core.config import get_settings
-from core.errors import DataMissing, IntegrityBroken
-from database.queries.allocations import allocations_on
+from core.errors import DataMissing
+from database.queries.allocations import allocations_on, weights_of
 from database.session import Session, transaction
+from database.tables import allocations as tables
 from database.tables.models import ModelVersion
+from database.tables.shadow import LANES
 from features.service import build_features
+from registry.alerts import open_alerts
 from rl_trading import artefact
 from rl_trading.baselines import DEFAULT
 from rl_trading.evaluate import PPO, Choice
@@ -24,6 +28,7 @@ from rl_trading.windows import REBALANCE_SESSIONS
 from tests.factories.market import Market, create_market
 from tests.factories.models import create_model
 from tests.factories.regimes import create_regime, create_screen
+from tests.factories.roles import create_role, crown
 from tests.factories.scores import create_batch
 from tests.rl_trading.test_artefact import make_graph
 
@@ -46,13 +51,18 @@ def session(market: Market) -> Iterator[Session]:
         session.rollback()
 
 
-def screen(session: Session, market: Market, as_of: date, *, strategy: str = MOMENTUM, seed: int = 0) -> list[int]:
-    """Regime and scores of a night; returns the best fifty."""
-    ids = np.random.default_rng([seed, as_of.toordinal()]).permutation(market.instrument_ids).tolist()
+def screen(
+    session: Session, market: Market, as_of: date, *, strategy: str = MOMENTUM, lanes: Sequence[str] = ("served",)
+) -> list[int]:
+    """Regime and a model's scores of a night in `lanes`, each in its own order; returns the served best fifty."""
     if not session.execute(text("select 1 from regimes where session_on = :d"), {"d": as_of}).first():
         create_regime(session, session_on=as_of)
-    create_screen(session, session_on=as_of, strategy=strategy, instrument_ids=ids)
-    return [int(i) for i in ids[:50]]
+    orders = {}
+    for lane in lanes:
+        seed = [len(lane) if lane != "served" else 0, as_of.toordinal()]
+        orders[lane] = np.random.default_rng(seed).permutation(market.instrument_ids).tolist()
+        create_screen(session, session_on=as_of, strategy=strategy, instrument_ids=orders[lane], lane=lane)
+    return [int(i) for i in orders["served"][:50]]
 
 
 def fold(session: Session, allocator: str, *, seed: int | None = None, **fields: Any) -> ModelVersion:
@@ -60,9 +70,28 @@ def fold(session: Session, allocator: str, *, seed: int | None = None, **fields:
     return create_model(session, kind="allocator", strategy=MOMENTUM, metrics={"choice": asdict(choice)}, **fields)
 
 
-def policy_fold(session: Session) -> ModelVersion:
-    folder, digest, _ = artefact.save(get_settings().models_dir, 2017, {3: make_graph(3)}, {"year": 2017})
-    return fold(session, PPO, seed=3, artefact_dir=folder, artefact_sha256=digest)
+def policy_fold(session: Session, *, seed: int = 3, **fields: Any) -> ModelVersion:
+    """A fold with a policy behind it, whose validation liked equal weight best; it has no role."""
+    folder, digest, _ = artefact.save(get_settings().models_dir, 2017, {seed: make_graph(seed)}, {"year": 2017})
+    return fold(session, "equal_weight", seed=seed, artefact_dir=folder, artefact_sha256=digest, **fields)
+
+
+def weighed(session: Session, as_of: date) -> dict[str, tables.Allocation]:
+    """The strategy's allocations of the night by lane."""
+    found = {lane: allocations_on(session, session_on=as_of, lane=lane).get(MOMENTUM) for lane in LANES}
+    return {lane: row for lane, row in found.items() if row is not None}
+
+
+@contextmanager
+def tampered(model: ModelVersion, seed: int = 3) -> Iterator[None]:
+    """Another policy's file in the place of the model's."""
+    path = get_settings().models_dir / model.artefact_dir / artefact.policy_file(seed)
+    honest = path.read_bytes()
+    path.write_bytes(make_graph(seed + 1))
+    artefact.load.cache_clear()
+    yield
+    path.write_bytes(honest)
+    artefact.load.cache_clear()
 
 
 def whole(allocation: Allocation) -> Decimal:
@@ -76,6 +105,7 @@ class TestAllocateNight:
         assert allocation.allocator == DEFAULT
         assert allocation.model_version_id is None
         assert "no allocator fold is valid on 2017-06-30" in allocation.reason
+        assert allocation.reason.endswith("no learned allocator: no allocator may serve on 2017-06-30")
         assert set(allocation.weights) == set(best)
         assert whole(allocation) == 1
 
@@ -84,24 +114,46 @@ class TestAllocateNight:
         screen(session, market, market.last_on)
         model = fold(session, name)
         (allocation,) = allocate_night(session, as_of=market.last_on)
-        assert (allocation.allocator, allocation.reason) == (name, f"{name} won")
+        assert allocation.allocator == name
+        assert allocation.reason == f"{name} won; no learned allocator: no allocator has been judged by 2017-06-30"
         assert allocation.model_version_id == model.model_version_id
         assert whole(allocation) == 1
         assert max(allocation.weights.values()) <= Decimal("0.08")
 
-    def test_the_policy_serves_where_it_won(self, session: Session, market: Market) -> None:
+    def test_the_champion_serves(self, session: Session, market: Market) -> None:
         best = screen(session, market, market.last_on)
-        policy_fold(session)
+        crown(session, policy_fold(session))
         (allocation,) = allocate_night(session, as_of=market.last_on)
         assert allocation.allocator == PPO
+        assert allocation.reason.startswith("allocator-momentum_largecap version 1 is champion since 2017-01-01")
         assert set(allocation.weights) <= set(best)
         assert len(set(allocation.weights.values())) > 10
         assert whole(allocation) == 1
         assert allocation.cash_weight >= Decimal("0.02")
         stored = allocations_on(session, session_on=market.last_on)[MOMENTUM]
-        assert stored.diagnostics["seed"] == 3
         assert len(stored.diagnostics["tilts"]) == 5
         assert 0 < stored.diagnostics["effective_positions"] <= 50
+
+    def test_a_policy_without_a_role_does_not_serve(self, session: Session, market: Market) -> None:
+        screen(session, market, market.last_on)
+        policy_fold(session)
+        assert allocate_night(session, as_of=market.last_on)[0].allocator == "equal_weight"
+
+    def test_a_champion_does_not_weigh_what_the_plain_rule_scored(self, session: Session, market: Market) -> None:
+        create_regime(session, session_on=market.last_on)
+        create_batch(
+            session, session_on=market.last_on, strategy=MOMENTUM, instrument_ids=market.instrument_ids, source="rule"
+        )
+        crown(session, policy_fold(session))
+        (allocation,) = allocate_night(session, as_of=market.last_on)
+        assert allocation.allocator == "equal_weight"
+        assert "learned on a screener's scores, and the plain rule scored tonight" in allocation.reason
+
+    def test_a_fold_whose_choice_is_unknown_leaves_the_default(self, session: Session, market: Market) -> None:
+        screen(session, market, market.last_on)
+        fold(session, PPO)
+        (allocation,) = allocate_night(session, as_of=market.last_on)
+        assert allocation.allocator == DEFAULT
 
     def test_a_fold_that_is_not_valid_on_the_date_does_not_serve(self, session: Session, market: Market) -> None:
         screen(session, market, market.last_on)
@@ -122,16 +174,26 @@ class TestAllocateNight:
         rows = session.execute(text("select count(*) from allocation_weights")).scalar_one()
         assert rows == len(first[0].weights)
 
-    def test_a_policy_that_was_tampered_with_is_refused(self, session: Session, market: Market) -> None:
+    def test_a_tampered_champion_gives_way_and_raises_an_alert(self, session: Session, market: Market) -> None:
         screen(session, market, market.last_on)
-        model = policy_fold(session)
-        path = get_settings().models_dir / model.artefact_dir / artefact.policy_file(3)
-        honest = path.read_bytes()
-        path.write_bytes(make_graph(4))
-        artefact.load.cache_clear()
-        with pytest.raises(IntegrityBroken, match="not the file of its manifest"):
-            allocate_night(session, as_of=market.last_on)
-        path.write_bytes(honest)
+        model = crown(session, policy_fold(session))
+        with tampered(model):
+            (allocation,) = allocate_night(session, as_of=market.last_on)
+        assert allocation.allocator == "equal_weight"
+        assert "version 1 was refused at loading" in allocation.reason
+        (alert,) = open_alerts(session, subject=model.name)
+        assert (alert.severity, alert.details["model_version_id"]) == ("critical", model.model_version_id)
+
+    def test_the_champion_before_serves_again_where_the_new_one_is_refused(
+        self, session: Session, market: Market
+    ) -> None:
+        screen(session, market, market.last_on)
+        before = crown(session, policy_fold(session))
+        after = crown(session, policy_fold(session, seed=7, version=2), effective_on=date(2017, 3, 1))
+        with tampered(after, seed=7):
+            (allocation,) = allocate_night(session, as_of=market.last_on)
+        assert (allocation.allocator, allocation.model_version_id) == (PPO, before.model_version_id)
+        assert "serves again" in allocation.reason
 
     def test_needs_scores_and_a_regime(self, session: Session, market: Market) -> None:
         with pytest.raises(DataMissing, match="acis screen"):
@@ -142,10 +204,12 @@ class TestAllocateNight:
 
 
 class TestHolding:
-    def _nights(self, session: Session, market: Market, count: int) -> list[Allocation]:
+    def _nights(
+        self, session: Session, market: Market, count: int, lanes: Sequence[str] = ("served",)
+    ) -> list[Allocation]:
         nights = []
         for day in market.sessions[-count:]:
-            screen(session, market, day)
+            screen(session, market, day, lanes=lanes)
             nights.append(allocate_night(session, as_of=day)[0])
         return nights
 
@@ -169,7 +233,16 @@ class TestHolding:
         self._nights(session, market, 3)
         fold(session, "equal_weight")
         session.execute(text("delete from allocations where session_on = :d"), {"d": market.last_on})
-        assert allocate_night(session, as_of=market.last_on)[0].reason == "equal_weight won"
+        assert allocate_night(session, as_of=market.last_on)[0].reason.startswith("equal_weight won")
+
+    def test_another_screener_decides_at_once(self, session: Session, market: Market) -> None:
+        self._nights(session, market, 3)
+        session.execute(text("delete from allocations where session_on = :d"), {"d": market.last_on})
+        session.execute(
+            text("update score_batches set model_version_id = null, source = 'rule' where session_on = :d"),
+            {"d": market.last_on},
+        )
+        assert not allocate_night(session, as_of=market.last_on)[0].reason.startswith("held")
 
     def test_a_portfolio_of_long_ago_is_forgotten(self, session: Session, market: Market) -> None:
         screen(session, market, market.sessions[-40])
@@ -179,7 +252,7 @@ class TestHolding:
         assert allocations_on(session, session_on=market.last_on)[MOMENTUM].diagnostics["held_since"] is None
 
     def test_the_policy_sees_what_it_holds(self, session: Session, market: Market) -> None:
-        model = policy_fold(session)
+        model = crown(session, policy_fold(session))
         weights = []
         for held in (False, True):
             session.execute(text("delete from allocations"))
@@ -193,12 +266,70 @@ class TestHolding:
         assert weights[0].weights != weights[1].weights
 
 
+class TestLanes:
+    """`served` is the model's screen, `plain` the rule's, `screener` the challenger's, `allocator` weighs the last."""
+
+    ALL = ("served", "plain", "screener")
+
+    def test_each_lane_weighs_its_own_scores(self, session: Session, market: Market) -> None:
+        served = screen(session, market, market.last_on, lanes=self.ALL)
+        model = policy_fold(session)
+        create_role(session, model, role="challenger")
+        allocate_night(session, as_of=market.last_on)
+        lanes = weighed(session, market.last_on)
+        assert {lane: row.allocator for lane, row in lanes.items()} == {
+            "served": "equal_weight",
+            "plain": "equal_weight",
+            "screener": "equal_weight",
+            "allocator": PPO,
+        }
+        weights = weights_of(session, allocation_ids=[row.allocation_id for row in lanes.values()])
+        held = {lane: set(weights[row.allocation_id]) for lane, row in lanes.items()}
+        assert held["served"] == set(served)
+        assert held["plain"] != held["served"] != held["screener"] != held["plain"]
+        assert held["allocator"] <= held["screener"]
+        assert lanes["allocator"].reason == "allocator-momentum_largecap version 1, in shadow"
+
+    def test_the_champion_runs_in_the_lane_without_a_challenger(self, session: Session, market: Market) -> None:
+        screen(session, market, market.last_on, lanes=self.ALL)
+        model = crown(session, policy_fold(session))
+        allocate_night(session, as_of=market.last_on)
+        assert weighed(session, market.last_on)["allocator"].model_version_id == model.model_version_id
+
+    def test_lanes_that_have_nothing_of_their_own_are_left_out(self, session: Session, market: Market) -> None:
+        screen(session, market, market.last_on, lanes=("served", "plain"))
+        crown(session, policy_fold(session))
+        allocate_night(session, as_of=market.last_on)
+        assert weighed(session, market.last_on).keys() == {"served", "plain"}
+
+    def test_a_refused_challenger_leaves_its_lane_empty(self, session: Session, market: Market) -> None:
+        screen(session, market, market.last_on, lanes=self.ALL)
+        model = policy_fold(session)
+        create_role(session, model, role="challenger")
+        with tampered(model):
+            allocate_night(session, as_of=market.last_on)
+        assert weighed(session, market.last_on).keys() == {"served", "plain", "screener"}
+        assert open_alerts(session, subject=model.name)
+
+    def test_each_lane_keeps_its_own_rhythm_and_holdings(self, session: Session, market: Market) -> None:
+        early, late = market.sessions[-4:-2], market.sessions[-2:]
+        for day in early:
+            screen(session, market, day, lanes=("served", "plain"))
+            allocate_night(session, as_of=day)
+        for day in late:
+            screen(session, market, day, lanes=self.ALL)
+            allocate_night(session, as_of=day)
+        lanes = weighed(session, market.last_on)
+        decided = {lane: row.diagnostics["decided_on"] for lane, row in lanes.items()}
+        assert decided == {"served": str(early[0]), "plain": str(early[0]), "screener": str(late[0])}
+
+
 class TestNoLookAhead:
     @pytest.mark.parametrize("name", ["minimum_variance", PPO])
     def test_poisoned_prices_after_the_night_change_nothing(self, session: Session, market: Market, name: str) -> None:
         as_of = market.sessions[-8]
         screen(session, market, as_of)
-        policy_fold(session) if name == PPO else fold(session, name)
+        crown(session, policy_fold(session)) if name == PPO else fold(session, name)
         honest = allocate_night(session, as_of=as_of)[0]
         session.execute(text("delete from allocations"))
         poison = "update daily_bars set adj_close = adj_close * (1 + instrument_id), close = 9999 where session_on > :d"
