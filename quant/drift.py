@@ -28,12 +28,12 @@ from quant.placement import (
 BINS = 40
 DECILE = BINS // 10
 MISSING = BINS  # the slot behind the bins counts what is unknown
-REFERENCE_SESSIONS_MIN = 6 * WINDOW_SESSIONS
+REFERENCE_WINDOWS_MIN = 6
 ALARM_P = 0.05
 # Textbook lines of the population stability index (Siddiqi, Credit Risk Scorecards, 2006): shown, never decisive.
 PSI_MODERATE, PSI_LARGE = 0.1, 0.25
 # How the risk of a false alarm is shared: between the two measures of a feature, between the two tests of a model.
-_SHARE_OF_SHAPE, _SHARE_OF_MISSING = 0.8, 0.2
+SHARE_OF_SHAPE, SHARE_OF_MISSING = 0.8, 0.2
 _SHARE_OF_MANY, _SHARE_OF_SINGLE = 0.8, 0.2
 # Less than a tenth of what a model reads is no drift of the model, however still the reference was.
 WEIGHT_MIN = 0.1
@@ -99,7 +99,7 @@ class Reference:
 
     shares (features, BINS) and missing (features) of the whole reference; `shape` and `gaps` are the worst of its
     months (months, features) on a log scale; `independent` how many months of each feature are independent; `usable`
-    are the features that the reference knows; `sessions` its length.
+    are the features that the reference knows; `window` is how many days are judged at once.
     """
 
     bins: Bins
@@ -109,28 +109,28 @@ class Reference:
     gaps: Floats
     independent: Floats
     usable: Flags
-    sessions: int
+    window: int
 
 
-def refer(bins: Bins, counts: Counts) -> Reference:
-    """The yardsticks of the reference days `counts` (days, features, BINS + 1), at least six months of them."""
+def refer(bins: Bins, counts: Counts, *, window: int = WINDOW_SESSIONS) -> Reference:
+    """The yardsticks of the reference days `counts` (days, features, BINS + 1), at least six windows of them."""
     sessions = len(counts)
-    if sessions < REFERENCE_SESSIONS_MIN:
-        raise InputError(f"the reference has {sessions} sessions: give {REFERENCE_SESSIONS_MIN} or more")
+    if sessions < REFERENCE_WINDOWS_MIN * window:
+        raise InputError(f"the reference has {sessions} sessions: give {REFERENCE_WINDOWS_MIN * window} or more")
     total = counts.sum(axis=0, dtype=np.float64)
     known = total[:, :BINS].sum(axis=1)
     shares = total[:, :BINS] / np.maximum(known, 1.0)[:, None]
     missing = total[:, MISSING] / np.maximum(total.sum(axis=1), 1.0)
-    distance, gap = _distances(counts, shares, missing)
+    distance, gap = _distances(counts, shares, missing, window)
     return Reference(
         bins=bins,
         shares=shares,
         missing=missing,
-        shape=monthly_worst(distance),
-        gaps=monthly_worst(gap),
-        independent=independent_months(sessions, _times(counts)),
+        shape=monthly_worst(distance, window),
+        gaps=monthly_worst(gap, window),
+        independent=independent_months(sessions, _times(counts), window),
         usable=(known > _KNOWN_SHARE_MIN * total.sum(axis=1)) & np.isfinite(bins.edges[0]),
-        sessions=sessions,
+        window=window,
     )
 
 
@@ -142,16 +142,17 @@ def usual_alarms(bins: Bins, counts: Counts) -> list[Flags]:
     told = []
     for part in np.array_split(np.arange(len(counts)), _PARTS):
         others = refer(bins, np.delete(counts, part, axis=0))
-        told.append(_risks(others, counts[part])[2] <= ALARM_P)
+        _, p_shape, p_missing = _risks(others, counts[part])
+        told.append((_together(p_shape, p_missing) <= ALARM_P) & others.usable)
     return told
 
 
-def _distances(counts: Counts, shares: Floats, missing: Floats) -> tuple[Floats, Floats]:
+def _distances(counts: Counts, shares: Floats, missing: Floats, window: int) -> tuple[Floats, Floats]:
     """Logs of the Kolmogorov-Smirnov distance and of the change of the missing rate, of every window of days."""
-    windows, features = len(counts) - WINDOW_SESSIONS + 1, counts.shape[1]
+    windows, features = len(counts) - window + 1, counts.shape[1]
     distance, gap = np.empty((windows, features)), np.empty((windows, features))
     for place in range(features):
-        sums = window_sums(counts[:, place].astype(np.float64))
+        sums = window_sums(counts[:, place].astype(np.float64), window)
         known = np.maximum(sums[:, :BINS].sum(axis=1), 1.0)
         ahead = sums[:, :BINS].cumsum(axis=1) / known[:, None] - shares[place].cumsum()
         distance[:, place] = np.abs(ahead).max(axis=1)
@@ -188,13 +189,14 @@ class PanelDrift:
     missing: Floats
     missing_shift: Floats
     p_shape: Floats
+    p_missing: Floats
     p: Floats
 
 
 def read_panel(reference: Reference, counts: Counts) -> PanelDrift:
-    """Measure every window of WINDOW_SESSIONS recent days `counts` (days, features, BINS + 1)."""
-    distance, p_shape, p = _risks(reference, counts)
-    sums = _window_counts(counts)
+    """Measure every window of `reference.window` recent days `counts` (days, features, BINS + 1)."""
+    distance, p_shape, p_missing = _risks(reference, counts)
+    sums = _window_counts(counts, reference.window)
     known, everybody = sums[:, :, :BINS].sum(axis=2), np.maximum(sums.sum(axis=2), 1.0)
     shares = sums[:, :, :BINS] / np.maximum(known, 1.0)[:, :, None]
     missing = sums[:, :, MISSING] / everybody
@@ -214,22 +216,27 @@ def read_panel(reference: Reference, counts: Counts) -> PanelDrift:
         missing=missing,
         missing_shift=missing - reference.missing,
         p_shape=seen(p_shape),
-        p=p,
+        p_missing=np.where(reference.usable, p_missing, np.nan),
+        p=np.where(reference.usable, _together(p_shape, p_missing), np.nan),
     )
 
 
 def _risks(reference: Reference, counts: Counts) -> tuple[Floats, Floats, Floats]:
-    """(log distance, p of the shape, p of shape and gaps together) of each window and feature."""
-    distance, gap = _distances(counts, reference.shares, reference.missing)
+    """(log distance, p of the shape, p of the gaps) of each window and feature."""
+    distance, gap = _distances(counts, reference.shares, reference.missing, reference.window)
     n = reference.independent
     p_shape = p_values(standing(distance, reference.shape, n, deviation_min=_DEVIATION_MIN), n)
     p_missing = p_values(standing(gap, reference.gaps, n, deviation_min=_DEVIATION_MIN), n)
-    p = np.minimum(np.minimum(p_shape / _SHARE_OF_SHAPE, p_missing / _SHARE_OF_MISSING), 1.0)
-    return distance, p_shape, np.where(reference.usable, p, np.nan)
+    return distance, p_shape, p_missing
 
 
-def _window_counts(counts: Counts) -> Floats:
-    return np.stack([window_sums(counts[:, place].astype(np.float64)) for place in range(counts.shape[1])], axis=1)
+def _together(p_shape: Floats, p_missing: Floats) -> Floats:
+    return np.minimum(np.minimum(p_shape / SHARE_OF_SHAPE, p_missing / SHARE_OF_MISSING), 1.0)
+
+
+def _window_counts(counts: Counts, window: int) -> Floats:
+    features = range(counts.shape[1])
+    return np.stack([window_sums(counts[:, place].astype(np.float64), window) for place in features], axis=1)
 
 
 def _moments(shares: Floats, means: Floats) -> tuple[Floats, Floats]:
@@ -248,7 +255,7 @@ def _line(reference: Reference) -> Floats:
     """The Kolmogorov-Smirnov distance at which the shape alone would alarm."""
     n, worst = reference.independent, reference.shape
     deviation = np.maximum(worst.std(axis=0, ddof=1), _DEVIATION_MIN) * np.sqrt(1.0 + 1.0 / n)
-    score = stats.t.isf(ALARM_P * _SHARE_OF_SHAPE, n - 1.0)
+    score = stats.t.isf(ALARM_P * SHARE_OF_SHAPE, n - 1.0)
     return np.asarray(np.exp(worst.mean(axis=0) + 0.5 * np.log((n + 1.0) / (n - 1.0)) + score * deviation))
 
 
@@ -271,7 +278,9 @@ class InputsDrift:
     p: Floats
 
 
-def judge_inputs(panel: PanelDrift, usual: Sequence[Flags], weights: Floats | None = None) -> InputsDrift:
+def judge_inputs(
+    panel: PanelDrift, usual: Sequence[Flags], weights: Floats | None = None, *, alarm_p: float = ALARM_P
+) -> InputsDrift:
     """One alarm for a model instead of one a feature; `weights` (features) say how much it uses each, None: alike.
 
     Two tests share the risk of a false alarm. Many: the weight of the features beyond their lines, held against
@@ -289,7 +298,7 @@ def judge_inputs(panel: PanelDrift, usual: Sequence[Flags], weights: Floats | No
     months = np.concatenate([monthly_worst(alarms @ weight) for alarms in usual])
     many = np.array([rank_p_value(now, months) if now >= WEIGHT_MIN else 1.0 for now in share])
     single = np.array([holm(row[weight > 0]).min() for row in panel.p])
-    allowed = int(ALARM_P * _SHARE_OF_MANY * (len(months) + 1)) - 1
+    allowed = int(alarm_p * _SHARE_OF_MANY * (len(months) + 1)) - 1
     highest = np.sort(months)[::-1]
     return InputsDrift(
         features=int((weight > 0).sum()),
