@@ -109,6 +109,14 @@ def fold_at(
             f" {validation_sessions} validate and {2 * label_sessions + embargo_sessions} are purged; load earlier bars"
             " or start with a later year"
         )
+    train, judged = np.arange(train_start, train_stop), np.array([validation_start, test_stop])
+    assert purge(
+        train,
+        train + label_sessions,
+        test_first=judged[:1],
+        test_last=judged[1:],
+        embargo_sessions=embargo_sessions,
+    ).all(), "a training label reaches what judges it"
     return Fold(
         year=valid_from_on.year,
         train=slice(train_start, train_stop),
