@@ -1,13 +1,11 @@
 """Regimes by a hidden Markov model of fear, trend and momentum, fitted each year on the past alone."""
 
-import logging
-
 import numpy as np
 import polars as pl
-from hmmlearn.hmm import GaussianHMM
 from scipy.special import softmax
 
 from database.tables.regimes import LABELS
+from quant.markov import Chain, Prior, fit_chain
 from quant.regime import BEAR, BULL, HIGH_VOLATILITY, LOW_VOLATILITY, SIDEWAYS, Detector, FloatArray, IntArray
 
 _READS = ("vix", "trend", "quarter_return")
@@ -20,8 +18,6 @@ _ITERATIONS_MAX = 60
 _GAIN_MIN_PER_SESSION = 1e-5
 _STAY = 0.98
 _SCALE_MIN = 1e-9
-# The library judges convergence by the likelihood alone, and warns where the priors cost a trifle of it.
-logging.getLogger("hmmlearn").setLevel(logging.ERROR)
 # Where the search starts, in standard deviations of (log VIX, trend, quarter return), in the order of LABELS. A fixed
 # start makes the fit repeatable, and keeps each state near its name from one year's fit to the next.
 _ARCHETYPES = np.array(
@@ -33,16 +29,6 @@ _ARCHETYPES = np.array(
         [-0.3, -0.3, -0.3],
     ]
 )
-
-
-class GaussianChain(GaussianHMM):  # type: ignore[misc]  # the library has no types
-    """The library's model with densities by plain sums, twice as fast: BLAS would start threads for three columns."""
-
-    def _compute_log_likelihood(self, X: FloatArray) -> FloatArray:
-        inverse = np.linalg.inv(np.linalg.cholesky(self.covars_))
-        distance = np.square(np.einsum("kij,nkj->nki", inverse, X[:, None] - self.means_)).sum(axis=2)
-        scale = np.log(np.diagonal(inverse, axis1=1, axis2=2)).sum(axis=1) - X.shape[1] / 2 * np.log(2 * np.pi)
-        return np.asarray(scale - distance / 2)
 
 
 def filter_probabilities(inputs: pl.DataFrame) -> FloatArray:
@@ -70,39 +56,25 @@ def _fit_and_filter(past: FloatArray, wanted: FloatArray) -> FloatArray:
     """Probabilities of LABELS for the rows of `wanted` by a model fitted on `past`."""
     centre, scale = past.mean(axis=0), np.maximum(past.std(axis=0), _SCALE_MIN)
     model = _fit((past - centre) / scale)
-    order = name_states(model.means_)
-    likelihood = model._compute_log_likelihood((wanted - centre) / scale)
+    order = name_states(model.means)
+    likelihood = model.log_densities((wanted - centre) / scale)
     probabilities = np.empty((len(wanted), _STATES))
     state = np.full(_STATES, 1 / _STATES)
     for row, emission in enumerate(softmax(likelihood, axis=1)):
-        state = state @ model.transmat_ * emission
+        state = state @ model.moves * emission
         state /= state.sum()
         probabilities[row] = state
     return probabilities[:, order]
 
 
-def _fit(past: FloatArray) -> GaussianChain:
-    model = GaussianChain(
-        n_components=_STATES,
-        covariance_type="full",
-        # One day's worth of belief in each archetype: a state that no day belongs to keeps its shape.
-        means_prior=_ARCHETYPES,
-        means_weight=1.0,
-        covars_prior=np.eye(past.shape[1]) / 2,
-        covars_weight=past.shape[1] + 1.0,  # the library takes the dimension off
-        transmat_prior=1.01,
-        n_iter=_ITERATIONS_MAX,
-        tol=_GAIN_MIN_PER_SESSION * len(past),
-        init_params="",
-        implementation="scaling",
-    )
-    model.startprob_ = np.full(_STATES, 1 / _STATES)
-    model.transmat_ = np.full((_STATES, _STATES), (1 - _STAY) / (_STATES - 1))
-    np.fill_diagonal(model.transmat_, _STAY)
-    model.means_ = _ARCHETYPES.copy()
-    model.covars_ = np.tile(np.eye(past.shape[1]) / 2, (_STATES, 1, 1))
-    model.fit(past)
-    return model
+def _fit(past: FloatArray) -> Chain:
+    moves = np.full((_STATES, _STATES), (1 - _STAY) / (_STATES - 1))
+    np.fill_diagonal(moves, _STAY)
+    shape = np.eye(past.shape[1]) / 2
+    begun = Chain(np.full(_STATES, 1 / _STATES), moves, _ARCHETYPES, np.tile(shape, (_STATES, 1, 1)))
+    # One day's worth of belief in each archetype: a state that no day belongs to keeps its shape.
+    prior = Prior(_ARCHETYPES, mean_weight=1.0, covariance=shape, covariance_weight=1.0, moves_weight=1.01)
+    return fit_chain(past, begun, prior, iterations_max=_ITERATIONS_MAX, gain_min=_GAIN_MIN_PER_SESSION * len(past))
 
 
 def name_states(means: FloatArray) -> IntArray:
@@ -129,7 +101,7 @@ def name_states(means: FloatArray) -> IntArray:
 HIDDEN_MARKOV = Detector(
     name="hidden_markov",
     label="Hidden Markov model",
-    version="hidden_markov 1",
+    version="hidden_markov 2",
     reads=_READS,
     probabilities=filter_probabilities,
 )

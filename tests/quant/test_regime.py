@@ -5,7 +5,6 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import multivariate_normal
 
 from database.tables.regimes import LABELS
 from quant.regime import (
@@ -22,7 +21,7 @@ from quant.regime import (
 )
 from quant.regime_drivers import describe_drivers
 from quant.regime_inputs import INPUTS
-from quant.regimes.hidden_markov import GaussianChain, filter_probabilities, name_states
+from quant.regimes.hidden_markov import filter_probabilities, name_states
 from quant.regimes.rules import RULES, Ramp, Tent
 
 
@@ -93,17 +92,6 @@ class TestNameStates:
 
 
 class TestHiddenMarkov:
-    def test_densities_are_the_normal_ones(self) -> None:
-        source = np.random.default_rng(11)
-        model = GaussianChain(n_components=2, covariance_type="full")
-        model.n_features = 3
-        model.means_ = source.normal(size=(2, 3))
-        root = source.normal(size=(2, 3, 3))
-        model.covars_ = root @ root.transpose(0, 2, 1) + np.eye(3)
-        values = source.normal(size=(50, 3))
-        expected = [multivariate_normal(model.means_[k], model.covars_[k]).logpdf(values) for k in range(2)]
-        np.testing.assert_allclose(model._compute_log_likelihood(values), np.column_stack(expected))
-
     def test_finds_the_regimes_it_was_drawn_from(self) -> None:
         source = np.random.default_rng(3)
         centres = {
