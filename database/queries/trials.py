@@ -52,17 +52,24 @@ def add_trial(
 
 def put_returns(session: Session, *, trial_id: int, year: int, series: Mapping[str, ReturnSeries]) -> None:
     """Store the year's series of a trial; one that is there already is replaced: its year has grown."""
-    for name, values in series.items():
-        if not len(values.sessions):
-            continue
-        row = {
+    rows = [
+        {
+            "trial_id": trial_id,
+            "year": year,
+            "series": name,
             "sessions": values.sessions.astype("datetime64[D]").tolist(),
-            "returns": [float(value) for value in values.returns],
+            "returns": values.returns.tolist(),
         }
+        for name, values in series.items()
+        if len(values.sessions)
+    ]
+    if rows:
+        added = insert(TrialReturns).values(rows)
         session.execute(
-            insert(TrialReturns)
-            .values(trial_id=trial_id, year=year, series=name, **row)
-            .on_conflict_do_update(index_elements=["trial_id", "year", "series"], set_=row)
+            added.on_conflict_do_update(
+                index_elements=["trial_id", "year", "series"],
+                set_={"sessions": added.excluded.sessions, "returns": added.excluded.returns},
+            )
         )
 
 
