@@ -45,6 +45,14 @@ class JudgeModels(Job):
     as_of: date | None = None
 
 
+class AuditLeaks(Job):
+    """Probe the decision path for leaks, with stored rows up to `as_of`; without it, up to the newest session."""
+
+    name = "audit-leaks"
+    as_of: date | None = None
+    is_deep: bool = False
+
+
 class SyncTracking(Job):
     """Bring the models that the tracking server does not hold yet to it."""
 

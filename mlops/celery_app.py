@@ -13,7 +13,7 @@ from celery.signals import beat_init, worker_process_init, worker_ready
 
 from core.config import get_settings
 from core.errors import NotASession, Refused
-from core.jobs import BuildFeatures, Job, JudgeModels, Nightly, SyncTracking, TrainAllocator, TrainScreener
+from core.jobs import AuditLeaks, BuildFeatures, Job, JudgeModels, Nightly, SyncTracking, TrainAllocator, TrainScreener
 from core.log import configure_logs, get_logger
 from mlops.schedule import beat_schedule
 from mlops.workers import BEAT, WORKER, ready_file
@@ -47,7 +47,15 @@ app.conf.update(
 )
 
 
-QUEUED: tuple[type[Job], ...] = (BuildFeatures, Nightly, TrainScreener, TrainAllocator, JudgeModels, SyncTracking)
+QUEUED: tuple[type[Job], ...] = (
+    BuildFeatures,
+    Nightly,
+    TrainScreener,
+    TrainAllocator,
+    AuditLeaks,
+    JudgeModels,
+    SyncTracking,
+)
 
 
 def perform(kind: type[Job], payload: dict[str, Any]) -> str:

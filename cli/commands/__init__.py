@@ -16,6 +16,7 @@ COMMANDS = {
     "screen": "Show a strategy's top stocks of a session with their reasons.",
     "train": "Train screeners and allocators.",
     "keys": "List, trust and change the keys that models are signed with.",
+    "audit": "Probe what the platform claims about itself: no leak from the future.",
     "nightly": "Run one night: from the day's bars to fills and the report.",
     "replay": "Run the nightly verbs over a stretch of history.",
     "orders": "Show a night's recommendations; approve or reject what waits for a person.",

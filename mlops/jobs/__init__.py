@@ -6,6 +6,7 @@ imported, so a night does not wait for the libraries of training.
 """
 
 JOBS = {
+    "audit_leaks": "Probe the decision path for leaks.",
     "build_features": "Build the feature snapshots of the years that are stale.",
     "judge_models": "Let the gate judge the versions that may serve.",
     "nightly": "One night: from the day's bars to fills and the report.",
