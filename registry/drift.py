@@ -1,17 +1,36 @@
-"""What is said about drift: calm, alarm or unknown, in a sentence, as of a date."""
+"""Drift of features and models: read once a session, kept with a sentence each, and summed up as of a date."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
 
+import numpy as np
+import polars as pl
+
+from database.queries import allocations
 from database.queries import drift as queries
+from database.queries.models import valid_models
 from database.session import Session
 from database.tables.drift import DriftReading
+from database.tables.models import ModelVersion
+from features.service import feature_names, read_features
+from quant.drift import PanelDrift
+from quant.placement import WINDOW_SESSIONS, Floats
+from registry.panels import TrainingPanel, read_month, training_panel
+from registry.readings import Rows, add_allocation_readings, add_score_readings, feature_readings, input_readings
+from registry.roles import challengers, champions
 
 State = Literal["calm", "alarm", "unknown"]
 # Drift is read every night; what was said before a long holiday is still the newest word, what is older is none.
 FORGOTTEN_DAYS = 10
+# One night's alarm is told at once; what follows from it waits until most of a week's readings agree.
+STATE_SESSIONS = 5
+_ALLOCATIONS_DAYS = 550
+_KINDS = ("screener", "allocator")
+# What the encoders of the allocators' observations clip at, where the manifest does not say.
+_CLIP = 5.0
 
 
 @dataclass(frozen=True)
@@ -24,23 +43,186 @@ class DriftState:
     read_on: date | None
 
 
+@dataclass(frozen=True)
+class ModelDrift:
+    """One version on one session: `alarms` are the sentences of the measures that alarmed on this session."""
+
+    kind: str
+    strategy: str
+    name: str
+    version: int
+    model_version_id: int
+    state: State
+    sentence: str
+    alarms: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DriftReport:
+    """What was read on a session: every model, and the features beyond their lines with their sentences."""
+
+    session_on: date
+    features: int
+    drifted: Mapping[str, str]
+    models: tuple[ModelDrift, ...]
+
+
 def drift_state(session: Session, *, name: str, as_of: date, model_version_id: int | None = None) -> DriftState:
     """The newest word on a feature or model up to `as_of`; of one version of the model where it is named.
 
-    unknown: never read, or not within the last ten days.
+    alarm: most of the last five sessions read alarm, or of as many as there are. unknown: never read, or not within
+    the last ten days.
     """
-    readings = queries.newest_readings(session, subject=name, as_of=as_of, model_version_id=model_version_id)
-    if not readings:
+    found = queries.newest_readings(
+        session, subject=name, as_of=as_of, model_version_id=model_version_id, sessions=STATE_SESSIONS
+    )
+    if not found:
         return DriftState(name, "unknown", f"drift of {name} was not read up to {as_of}: acis drift run", None)
-    read_on = readings[0].session_on
-    if read_on < as_of - timedelta(days=FORGOTTEN_DAYS):
+    read_on, oldest = found[0].session_on, as_of - timedelta(days=FORGOTTEN_DAYS)
+    if read_on < oldest:
         sentence = f"drift of {name} was last read on {read_on}, too long before {as_of}: acis drift run"
         return DriftState(name, "unknown", sentence, read_on)
-    alarms = [reading for reading in readings if reading.is_alarm]
-    return DriftState(name, "alarm" if alarms else "calm", _sentence(name, alarms, readings), read_on)
+    found = [reading for reading in found if reading.session_on >= oldest]
+    alarming = {reading.session_on for reading in found if reading.is_alarm}
+    if 2 * len(alarming) <= len({reading.session_on for reading in found}):
+        return DriftState(name, "calm", _calm(name, found, read_on), read_on)
+    newest = max(alarming)
+    alarms = [reading.summary for reading in found if reading.is_alarm and reading.session_on == newest]
+    return DriftState(name, "alarm", "; ".join(dict.fromkeys(alarms)), read_on)
 
 
-def _sentence(name: str, alarms: Sequence[DriftReading], readings: Sequence[DriftReading]) -> str:
+def _calm(name: str, found: Sequence[DriftReading], read_on: date) -> str:
+    measures = [reading for reading in found if reading.session_on == read_on]
+    alarms = [reading.summary for reading in measures if reading.is_alarm]
     if alarms:
-        return "; ".join(dict.fromkeys(reading.summary for reading in alarms))
-    return f"{name} is calm: none of {len({reading.measure for reading in readings})} measures has left its range"
+        return f"{name} has alarmed too few nights to act on: {alarms[0]}"
+    return f"{name} is calm: none of {len({reading.measure for reading in measures})} measures has left its range"
+
+
+def watched_versions(session: Session, *, as_of: date) -> list[ModelVersion]:
+    """Champions, challengers and the newest valid version of each strategy, by kind, strategy and version."""
+    found: dict[int, ModelVersion] = {}
+    for kind in _KINDS:
+        for holders in (
+            champions(session, kind=kind, as_of=as_of),
+            challengers(session, kind=kind, as_of=as_of),
+            valid_models(session, kind=kind, as_of=as_of),
+        ):
+            found |= {model.model_version_id: model for model in holders.values()}
+    return sorted(found.values(), key=lambda model: (_KINDS.index(model.kind), model.strategy, model.version))
+
+
+def read_drift(session: Session, *, as_of: date, outcomes: pl.DataFrame) -> DriftReport:
+    """Measure features and models on the session `as_of` and keep what was read; twice is once.
+
+    `outcomes` are the screeners' out-of-sample scores with what came of them (strategy, session_on, score, forward,
+    label, known_on); later sessions are left out here. Nothing after `as_of` is looked at. DataMissing where the
+    features of `as_of`, of the month before or of a training window are not built.
+    """
+    models = watched_versions(session, as_of=as_of)
+    panels = {window: training_panel(session, first_on=window[0], last_on=window[1]) for window in _windows(models)}
+    months = {window: read_month(panel, as_of=as_of) for window, panel in panels.items()}
+    found: list[DriftReading] = []
+    if models:
+        # Features are told against one window: that of most of the models.
+        window = _common_window(models)
+        found += feature_readings(as_of, panels[window].features, months[window])
+    said = outcomes.filter(pl.col("session_on") <= as_of)
+    for model in models:
+        window = _window(model)
+        found += _of_model(session, as_of, model, panels[window], months[window], said)
+    queries.put_readings(session, found)
+    return report(session, as_of=as_of)
+
+
+def _window(model: ModelVersion) -> tuple[date, date]:
+    """All that shaped the version: training and validation."""
+    return model.train_from_on, model.last_label_on
+
+
+def _windows(models: Sequence[ModelVersion]) -> list[tuple[date, date]]:
+    return sorted({_window(model) for model in models})
+
+
+def _common_window(models: Sequence[ModelVersion]) -> tuple[date, date]:
+    counts = Counter(_window(model) for model in models)
+    return max(counts, key=lambda window: (counts[window], window))
+
+
+def _of_model(
+    session: Session, as_of: date, model: ModelVersion, training: TrainingPanel, month: PanelDrift, said: pl.DataFrame
+) -> list[DriftReading]:
+    rows = input_readings(as_of, model, training, month)
+    if model.kind == "screener":
+        add_score_readings(rows, model.name, said.filter(strategy=model.strategy), as_of=as_of)
+    else:
+        _add_allocations(session, rows, model, as_of)
+    return rows.readings
+
+
+def _add_allocations(session: Session, rows: Rows, model: ModelVersion, as_of: date) -> None:
+    days = queries.allocation_days(
+        session,
+        strategy=model.strategy,
+        allocator=model.algorithm,
+        first_on=as_of - timedelta(days=_ALLOCATIONS_DAYS),
+        last_on=as_of,
+    )
+    weights = allocations.weights_of(session, allocation_ids=[day.allocation_id for day in days])
+    add_allocation_readings(
+        rows,
+        model.name,
+        turnover=np.array([float(day.diagnostics.get("turnover", 0.0)) for day in days]),
+        distance=np.array([_distance([float(w) for w in weights[day.allocation_id].values()]) for day in days]),
+        window=WINDOW_SESSIONS,
+        context=_context(model, as_of),
+        clip=float(model.manifest.get("scales", {}).get("clip", _CLIP)),
+    )
+
+
+def _distance(weights: Sequence[float]) -> float:
+    """What would have to be traded, one way, to hold equal weights of the same stocks."""
+    total = sum(weights)
+    return sum(abs(weight - total / len(weights)) for weight in weights) / 2.0 if weights else 0.0
+
+
+def _context(model: ModelVersion, as_of: date) -> Floats | None:
+    """The market columns of `as_of` in the policy's scale, where its manifest tells the scale."""
+    scales, columns = model.manifest.get("scales", {}), model.manifest.get("context_columns", [])
+    mean, spread = scales.get("context_mean"), scales.get("context_spread")
+    if not columns or mean is None or spread is None or not len(columns) == len(mean) == len(spread):
+        return None
+    known = [place for place, name in enumerate(columns) if name in feature_names()]
+    frame = read_features(as_of=as_of, first_on=as_of, columns=[columns[place] for place in known])
+    today = [frame[columns[place]].drop_nans().first() for place in known]
+    values = np.array([np.nan if value is None else value for value in today], dtype=np.float64)
+    return np.asarray((values - np.array(mean)[known]) / np.array(spread)[known])
+
+
+def report(session: Session, *, as_of: date) -> DriftReport:
+    """What was read on the session `as_of`, from the rows that are kept."""
+    found = queries.readings_on(session, session_on=as_of)
+    features = [reading for reading in found if reading.subject_kind == "feature"]
+    models = {model.model_version_id: model for model in watched_versions(session, as_of=as_of)}
+    read = {reading.model_version_id for reading in found}
+    return DriftReport(
+        session_on=as_of,
+        features=len({reading.subject for reading in features}),
+        drifted={reading.subject: reading.summary for reading in features if reading.is_alarm},
+        models=tuple(_told(session, as_of, model, found) for key, model in models.items() if key in read),
+    )
+
+
+def _told(session: Session, as_of: date, model: ModelVersion, found: Sequence[DriftReading]) -> ModelDrift:
+    state = drift_state(session, name=model.name, as_of=as_of, model_version_id=model.model_version_id)
+    own = [reading for reading in found if reading.model_version_id == model.model_version_id]
+    return ModelDrift(
+        kind=model.kind,
+        strategy=model.strategy,
+        name=model.name,
+        version=model.version,
+        model_version_id=model.model_version_id,
+        state=state.state,
+        sentence=state.sentence,
+        alarms=tuple(dict.fromkeys(reading.summary for reading in own if reading.is_alarm)),
+    )

@@ -1,14 +1,16 @@
-"""Drift readings: stored once a session, subject and measure; read as of a date."""
+"""Drift readings, stored once a session, subject and measure; what was decided about them; read as of a date."""
 
 from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from database.session import Session
+from database.tables.allocations import Allocation
 from database.tables.drift import DriftReading
+from database.tables.runs import Run
 
 _AT_ONCE = 2000  # eleven parameters a row; PostgreSQL takes 65,535
 
@@ -32,15 +34,18 @@ def put_readings(session: Session, readings: Sequence[DriftReading]) -> int:
 
 
 def newest_readings(
-    session: Session, *, subject: str, as_of: date, model_version_id: int | None = None
+    session: Session, *, subject: str, as_of: date, model_version_id: int | None = None, sessions: int = 1
 ) -> list[DriftReading]:
-    """Every measure of the subject on its newest session up to `as_of`, by measure; of one version where named."""
+    """Every measure of the subject on its `sessions` newest sessions up to `as_of`, of one version where named.
+
+    Newest session first, then by measure.
+    """
     query = select(DriftReading).where(DriftReading.subject == subject, DriftReading.session_on <= as_of)
     if model_version_id is not None:
         query = query.where(DriftReading.model_version_id == model_version_id)
-    newest = query.with_only_columns(func.max(DriftReading.session_on)).scalar_subquery()
-    found = query.where(DriftReading.session_on == newest).order_by(
-        DriftReading.measure, DriftReading.model_version_id.desc()
+    newest = query.with_only_columns(DriftReading.session_on).distinct().order_by(DriftReading.session_on.desc())
+    found = query.where(DriftReading.session_on.in_(newest.limit(sessions))).order_by(
+        DriftReading.session_on.desc(), DriftReading.measure, DriftReading.model_version_id.desc()
     )
     return list(session.scalars(found))
 
@@ -56,3 +61,26 @@ def readings_on(session: Session, *, session_on: date, subject_kind: str | None 
 def newest_session(session: Session, *, as_of: date) -> date | None:
     """The newest session up to `as_of` that was read."""
     return session.scalar(select(func.max(DriftReading.session_on)).where(DriftReading.session_on <= as_of))
+
+
+def allocation_days(
+    session: Session, *, strategy: str, allocator: str, first_on: date, last_on: date
+) -> list[Allocation]:
+    """What an allocator decided for a strategy, served or in shadow, one row a session, by session."""
+    query = (
+        select(Allocation)
+        .ext(distinct_on(Allocation.session_on))
+        .where(
+            Allocation.strategy == strategy,
+            Allocation.allocator == allocator,
+            Allocation.session_on.between(first_on, last_on),
+        )
+        .order_by(Allocation.session_on, Allocation.allocation_id)
+    )
+    return list(session.scalars(query))
+
+
+def runs_between(session: Session, *, job: str, first_on: date, last_on: date) -> list[Run]:
+    """The finished runs of a job of sessions between the two, by session."""
+    query = select(Run).where(Run.job == job, Run.as_of.between(first_on, last_on), Run.status == "succeeded")
+    return list(session.scalars(query.order_by(Run.as_of)))
