@@ -28,18 +28,24 @@ class Decision:
     second_actor: str | None
 
 
+def hear_gate(session: Session, *, name: str, version: int, effective_on: date | None = None) -> None:
+    """Have the gate judge the version as of the date of a change to be; to be kept even if the change is refused.
+
+    `effective_on`: by default the newest session, or the first day on which the version may serve.
+    """
+    model = version_named(session, name=name, version=version)
+    day = _day(session, name, effective_on, begins_on=model.valid_from_on)
+    judge_version(session, model=model, as_of=day)
+
+
 def promote_version(
     session: Session, *, name: str, version: int, actor: str, effective_on: date | None = None
 ) -> Decision:
-    """Have the gate judge the version anew, and make it champion if it passes.
-
-    `effective_on`: by default the newest session, or the first day on which the version may serve. Raises Refused with
-    the gate's words; what was judged is kept by the caller's choice.
-    """
+    """Make a version champion if the gate, which is heard first, passes it. Raises Refused with the gate's words."""
+    hear_gate(session, name=name, version=version, effective_on=effective_on)
     model = version_named(session, name=name, version=version)
-    day = _day(session, model, effective_on)
+    day = _day(session, name, effective_on, begins_on=model.valid_from_on)
     roles.require_newest(session, name=name, effective_on=day)
-    judge_version(session, model=model, as_of=day)
     roles.register(session, model=model, effective_on=day, actor=actor)
     row = roles.promote(session, model=model, effective_on=day, actor=actor)
     if row is None:
@@ -51,9 +57,9 @@ def ask_override(
     session: Session, *, name: str, version: int, by: str, reason: str, effective_on: date | None = None
 ) -> Decision:
     """The first of two people asks that the version be champion whatever the gate says; the gate is heard first."""
+    hear_gate(session, name=name, version=version, effective_on=effective_on)
     model = version_named(session, name=name, version=version)
-    day = _day(session, model, effective_on)
-    judge_version(session, model=model, as_of=day)
+    day = _day(session, name, effective_on, begins_on=model.valid_from_on)
     return _told(session, roles.request_override(session, model=model, effective_on=day, by=by, reason=reason))
 
 
@@ -119,15 +125,15 @@ def _on_champion(
 
 def _forward(session: Session, name: str, effective_on: date | None) -> date:
     versions_named(session, name=name)
-    day = _day(session, None, effective_on)
+    day = _day(session, name, effective_on, begins_on=date.min)
     roles.require_newest(session, name=name, effective_on=day)
     return day
 
 
-def _day(session: Session, model: ModelVersion | None, effective_on: date | None) -> date:
-    """The date of a change: the newest session, or later only where the version's service has not begun by then."""
-    newest = newest_session(session)
-    latest = newest if model is None else max(newest, model.valid_from_on)
+def _day(session: Session, name: str, effective_on: date | None, *, begins_on: date) -> date:
+    """The date of a change: the newest session, or later only where service or the last change begins after it."""
+    last = roles.last_changed_on(session, name=name) or date.min
+    latest = max(newest_session(session), begins_on, last)
     if effective_on is not None and effective_on > latest:
         raise InputError(f"effective_on is {effective_on}: nothing is decided for days after {latest}")
     return effective_on or latest

@@ -5,26 +5,29 @@ Nothing shorter than a year is annualised.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from core.errors import Refused
 from database.queries.models import find_versions
 from database.queries.roles import role_history
+from database.queries.shadow import lane_days
 from database.queries.trials import ReturnSeries, read_returns
 from database.queries.verdicts import newest_verdicts
 from database.session import Session
 from database.tables.models import ModelVersion
 from database.tables.verdicts import GateVerdict
-from quant.stats import SESSIONS_A_YEAR, measure_performance
+from quant.stats import SESSIONS_A_YEAR, daily_returns, measure_performance
 from registry.alerts import open_alerts
 from registry.decisions import version_named, versions_named
 from registry.drift import DriftState
 from registry.evidence import OWN, REFERENCE, drift_of_inputs
 from registry.roles import Standing, standing
+from registry.shadow_book import START_CENTS
 
 NOTE = "out of sample, net of costs, hypothetical"
 NOT_JUDGED = "not judged"
@@ -106,11 +109,13 @@ class Portrait:
     kind: str
     strategy: str
     as_of: date
+    newest: int
     champion: int | None
     challenger: int | None
     on_hold: int | None
     drift: DriftState
     alerts: tuple[str, ...]
+    shadow: tuple[Record, ...]
     versions: tuple[VersionPortrait, ...]
     history: tuple[RoleLine, ...]
 
@@ -173,14 +178,28 @@ def show_model(session: Session, *, name: str, as_of: date) -> Portrait:
         kind=newest.kind,
         strategy=newest.strategy,
         as_of=as_of,
+        newest=newest.version,
         champion=champion,
         challenger=challenger,
         on_hold=held,
         drift=drift_of_inputs(session, newest, as_of=as_of),
         alerts=tuple(f"{alert.severity}: {alert.text}" for alert in open_alerts(session, subject=name)),
-        versions=tuple(_portraits(session, versions[::-1], champion, challenger, as_of)),
+        shadow=_shadow(session, newest, as_of),
+        versions=tuple(_portraits(session, sorted(versions, key=_age, reverse=True), champion, challenger, as_of)),
         history=tuple(_history(session, versions)),
     )
+
+
+def to_compare(session: Session, *, name: str, as_of: date) -> tuple[int, int]:
+    """Version numbers of champion and challenger. Refused where they are not two."""
+    champion, challenger, held = _holders(session, versions_named(session, name=name), as_of)
+    office = champion or held
+    if office is None or challenger is None or office == challenger:
+        raise Refused(
+            f"{name} has champion {office or 'nobody'} and challenger {challenger or 'nobody'} on {as_of}: name two"
+            " versions to compare"
+        )
+    return office, challenger
 
 
 def compare_versions(session: Session, *, name: str, versions: tuple[int, int], as_of: date) -> list[VersionPortrait]:
@@ -193,7 +212,12 @@ def compare_versions(session: Session, *, name: str, versions: tuple[int, int], 
 def _newest(versions: list[ModelVersion], as_of: date) -> ModelVersion:
     """The version trained last of those whose service has begun; the very last where none has."""
     begun = [row for row in versions if row.valid_from_on <= as_of]
-    return max(begun or versions, key=lambda row: (row.valid_from_on, row.version))
+    return max(begun or versions, key=_age)
+
+
+def _age(model: ModelVersion) -> tuple[date, int]:
+    """A later fold is newer, and of one fold the later training."""
+    return model.valid_from_on, model.version
 
 
 def _holders(session: Session, versions: list[ModelVersion], as_of: date) -> tuple[int | None, int | None, int | None]:
@@ -272,6 +296,27 @@ def _records(session: Session, model: ModelVersion, as_of: date) -> tuple[Record
     first = (OWN, REFERENCE[model.kind])
     names = [*first, *sorted(name for name in series if name not in first and not name.startswith("seed-"))]
     return tuple(_record(name, series[name]) for name in names if name in series and len(series[name].sessions))
+
+
+def _shadow(session: Session, model: ModelVersion, as_of: date) -> tuple[Record, ...]:
+    """What each lane's book has made of itself since the version's service began; never annualised."""
+    lanes = lane_days(
+        session,
+        strategies=[model.strategy],
+        first_on=model.valid_from_on,
+        last_on=min(as_of, model.valid_to_on - timedelta(days=1)),
+        start_cents=START_CENTS,
+    )
+    records = []
+    for (_, lane), days in sorted(lanes.items()):
+        begun = max((place for place, day in enumerate(days) if day.is_start), default=0)
+        book = days[begun:]
+        if len(book) < 2:
+            continue
+        values = np.array([day.value_cents for day in book], dtype=np.float64)
+        whole = ReturnSeries(np.array([day.session_on for day in book[1:]], "datetime64[D]"), daily_returns(values))
+        records.append(replace(_record(lane, whole), annual_return=None, annual_volatility=None, sharpe=None))
+    return tuple(records)
 
 
 def _record(name: str, series: ReturnSeries) -> Record:

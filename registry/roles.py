@@ -113,8 +113,10 @@ def retire(session: Session, *, model: ModelVersion, effective_on: date, actor: 
     _change(session, model, "challenger", "retire", effective_on, reason, actor)
 
 
-def promote(session: Session, *, model: ModelVersion, effective_on: date, actor: str) -> ModelRole | None:
-    """Make a version champion by the gate's word; None where it is already.
+def promote(
+    session: Session, *, model: ModelVersion, effective_on: date, actor: str, reason: str | None = None
+) -> ModelRole | None:
+    """Make a version champion by the gate's word, or for a further `reason`; None where it is already.
 
     Refused unless the newest verdict of this version by then is a pass.
     """
@@ -127,7 +129,8 @@ def promote(session: Session, *, model: ModelVersion, effective_on: date, actor:
         )
     if now.champion == model.model_version_id:
         return None
-    return _change(session, model, "champion", "promote", effective_on, verdict.reason, actor, verdict=verdict)
+    said = reason or verdict.reason
+    return _change(session, model, "champion", "promote", effective_on, said, actor, verdict=verdict)
 
 
 def request_override(session: Session, *, model: ModelVersion, effective_on: date, by: str, reason: str) -> ModelRole:
@@ -265,13 +268,18 @@ def _open(session: Session, model: ModelVersion, effective_on: date) -> Standing
     return standing_of(session, name=model.name, as_of=effective_on)
 
 
+def last_changed_on(session: Session, *, name: str) -> date | None:
+    """From which date the newest change of the name's roles counts; None where there was none."""
+    changes = queries.role_history(session, name=name)
+    return max((row.effective_on for row in changes if row.action != "request_override"), default=None)
+
+
 def require_newest(session: Session, *, name: str, effective_on: date) -> None:
     """Refuse a date before the newest change of the name's roles: people do not write history."""
-    later = [row.effective_on for row in queries.role_history(session, name=name) if row.action != "request_override"]
-    if later and max(later) > effective_on:
+    last = last_changed_on(session, name=name)
+    if last is not None and last > effective_on:
         raise Refused(
-            f"the roles of {name} were last changed as of {max(later)}: a change by people cannot date back to"
-            f" {effective_on}"
+            f"the roles of {name} were last changed as of {last}: a change by people cannot date back to {effective_on}"
         )
 
 

@@ -15,6 +15,8 @@ COMMANDS = {
     "regime": "Show the market regime of a session and what drove it.",
     "screen": "Show a strategy's top stocks of a session with their reasons.",
     "train": "Train screeners and allocators.",
+    "models": "Show what models are worth and who serves; promote, roll back, hold.",
+    "people": "Add and list those who work here.",
     "keys": "List, trust and change the keys that models are signed with.",
     "audit": "Probe what the platform claims about itself: no leak from the future.",
     "nightly": "Run one night: from the day's bars to fills and the report.",
