@@ -41,8 +41,8 @@ def measure() -> Iterator[Claim]:
     """How much luck is let through; CPU of an interval."""
     gate, usual = _passing_shares()
     yield at_most(
-        f"best of 50 strategies of noise over 5 years, {SETS} sets: let through by the gate, against the usual test of a"
-        " Sharpe ratio; the bar is 1 % of the sets",
+        f"best of 50 strategies of noise over 5 years, {SETS} sets: let through by the gate, against the usual test of"
+        " a Sharpe ratio; the bar is 1 % of the sets",
         ours=gate,
         peer=usual,
         bar=0.01 / usual,
