@@ -12,7 +12,10 @@ LANES = ("served", "plain", "screener", "allocator")
 
 
 class ShadowDay(Base):
-    """A lane's book after one session; amounts in cents, `holdings` maps instrument_id to whole shares.
+    """A lane's book after one session; amounts in cents, `holdings` maps instrument_id to [whole shares, last close].
+
+    `traded` and `costs` are those of the orders of `allocation_id`, which was decided on the session before and filled
+    at this one's open; None where nothing was due.
 
     Lanes: `served` is what clients get; `plain` the rule and the best simple allocator; `screener` the learned scores
     with the simple allocator; `allocator` the learned scores with the learned allocator.
