@@ -192,9 +192,19 @@ def _differences(name: str, ours: pl.DataFrame, theirs: pl.DataFrame, last_on: d
     return found
 
 
-def probe_prefixes(path: DecisionPath, frames: Frames, tables: Mapping[str, Dated], cuts: Sequence[date]) -> Checked:
-    """Prefix invariance: the path on data cut off at t gives the rows that the whole run gives up to t."""
-    whole = quietly(path, frames)
+def probe_prefixes(
+    path: DecisionPath,
+    frames: Frames,
+    tables: Mapping[str, Dated],
+    cuts: Sequence[date],
+    *,
+    whole: Frames | None = None,
+) -> Checked:
+    """Prefix invariance: the path on data cut off at t gives the rows that the whole run gives up to t.
+
+    `whole` is the path on all of `frames`, where it has been walked already.
+    """
+    whole = whole or quietly(path, frames)
     found: list[Finding] = []
     for cut in cuts:
         part = quietly(path, cut_off(frames, tables, cut))
@@ -210,14 +220,12 @@ def probe_poison(
     *,
     kinds: Sequence[str] = POISONS,
     only: Sequence[str] | None = None,
+    whole: Frames | None = None,
 ) -> Checked:
     """Future poisoning: garbage in everything known after t leaves the rows up to t as they are.
 
     The kinds of garbage take turns over the cuts. Garbage that moves no later row shows nothing: then the probe was
-    blind.
-    """
-    whole = quietly(path, frames)
-    found: list[Finding] = []
+XX    found: list[Finding] = []
     moved = False
     for number, cut in enumerate(cuts):
         kind = kinds[number % len(kinds)]

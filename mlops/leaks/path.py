@@ -22,7 +22,6 @@ from ml_models.configuration import Configuration, standard
 from ml_models.dataset import Dataset
 from ml_models.eligibility import filter_inputs, judge_day
 from ml_models.labels import price_panel
-from ml_models.recipe import Recipe
 from ml_models.recipes import RECIPES
 from ml_models.rule import rank_by_rule
 from ml_models.training import FoldPlan, TrainedFold, train_fold
@@ -42,9 +41,11 @@ Floats = npt.NDArray[np.float64]
 Floats32 = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]
 STAGES = ("features", "regimes", "scores", "weights")
-# One screener stands for all: they differ in their recipes, which are data. Few trees show a leak as well as many.
+# One strategy stands for all: they differ in their recipes, which are data. The ensemble trains every algorithm. Few
+# trees show a leak as well as many.
 TRAINED = RECIPES["momentum_largecap"]
-_ROUNDS_MAX = 30
+_ALGORITHM = "ensemble"
+_FEWER = {"rounds_max": 30, "leaf_rows_min": 20}
 # Wide, so that weights may differ where there are a dozen stocks.
 _LIMITS = Limits(position_weight_max=0.5)
 
@@ -111,7 +112,7 @@ class DecisionPath:
             read_year=lambda year: features.filter(
                 "in_universe", pl.col("session_on").is_between(date(year, 1, 1), date(year, 12, 31))
             ),
-            every_sessions=standard(TRAINED).every_sessions,
+            every_sessions=configuration().every_sessions,
             label_sessions=TRAINED.label_sessions,
             years_kept=FOLD_YEAR,
         )
@@ -119,7 +120,7 @@ class DecisionPath:
     def train(self, frames: Frames) -> TrainedFold:
         """The screener of FOLD_YEAR, and what it says about that year."""
         rows = self.dataset(frames, self.compute_features(frames))
-        return self.learn(plan_of(TRAINED), rows, tuple(self.features.values()))
+        return self.learn(plan(), rows, tuple(self.features.values()))
 
     def score(self, features: pl.DataFrame, fitted: Fitted | None) -> pl.DataFrame:
         """The universe of each decision's session: every plain rule's margin and who is eligible, then the model's."""
@@ -162,7 +163,7 @@ class DecisionPath:
         """By session, the list of the trained strategy as the allocator meets it at night."""
         market = market_of(frames)
         prices = PastPrices(market.sessions, market.instrument_ids, market.adj_close)
-        regime = outputs[f"regime_{next(reversed(self.detectors))}"]
+        regime = outputs[f"regime_{list(self.detectors)[-1]}"]
         probabilities = {row["session_on"]: {name: row[name] for name in LABELS} for row in regime.to_dicts()}
         scores = outputs["scores"]
         column = next(name for name in reversed(scores.columns) if name.startswith(TRAINED.strategy))
@@ -193,12 +194,16 @@ class DecisionPath:
         return self.scale(lessons.stocks, tradable(market, lessons), lessons.context)
 
 
-def plan_of(recipe: Recipe) -> FoldPlan:
-    """The fold of FOLD_YEAR, with few trees."""
-    usual = standard(recipe)
-    parameters = usual.algorithm.configured({"rounds_max": _ROUNDS_MAX, "leaf_rows_min": 20})
-    few = Configuration(recipe, usual.algorithm, parameters)
-    return FoldPlan(few, date(FOLD_YEAR, 1, 1), date(FOLD_YEAR + 1, 1, 1), "", "", {}, "")
+def configuration() -> Configuration:
+    """How the screener of FOLD_YEAR is learned."""
+    usual = standard(TRAINED, algorithm=_ALGORITHM)
+    fewer = {name: _FEWER.get(name.rpartition(".")[2], value) for name, value in usual.parameters.items()}
+    return replace(usual, parameters=fewer)
+
+
+def plan() -> FoldPlan:
+    """The fold of FOLD_YEAR."""
+    return FoldPlan(configuration(), date(FOLD_YEAR, 1, 1), date(FOLD_YEAR + 1, 1, 1), "", "", {}, "")
 
 
 def decision_days(features: pl.DataFrame) -> list[date]:
@@ -248,7 +253,7 @@ def _tape(market: Market, seen: Mapping[date, Candidates], scales: Scales) -> pl
 def trained_state(trained: TrainedFold) -> pl.DataFrame:
     """All that a screener learned, as of the evening before the year that it serves."""
     learned = {
-        "trees": trained.manifest.model_sha256,
+        **{name: sha256(content).hexdigest() for name, content in trained.model.to_files().items()},
         "rounds": str(trained.manifest.rounds),
         "train_rows": str(trained.manifest.train_rows),
         "validation_auc": repr(trained.manifest.validation_auc),

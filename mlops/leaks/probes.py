@@ -36,6 +36,20 @@ LESSONS_TO_ON = date(FOLD_YEAR, 6, 30)
 
 
 @dataclass(frozen=True)
+class Walk:
+    """A path, the cuts at which it is walked again, and what it gives on all data."""
+
+    path: Callable[[Frames], Frames]
+    cuts: list[date]
+    whole: Frames
+
+    @classmethod
+    def of(cls, path: Callable[[Frames], Frames], cuts: list[date], frames: Frames) -> "Walk":
+        """Walk the path once."""
+        return cls(path, cuts, quietly(path, frames))
+
+
+@dataclass(frozen=True)
 class Subject:
     """What is probed: a path, the market it is tried on, who trades its decisions, and how closely to look.
 
@@ -76,12 +90,13 @@ class Subject:
         """The path up to a stage, or as far as it goes."""
         return replace(self.path, until=min(stage, self.path.until, key=STAGES.index))
 
-    def walks(self) -> list[tuple[Callable[[Frames], Frames], list[date]]]:
+    @cached_property
+    def walks(self) -> list["Walk"]:
         """The early stages at many cuts, and the whole path, with what it has learned, at some."""
-        walks: list[tuple[Callable[[Frames], Frames], list[date]]] = [(self.until("regimes").decide, self.cuts)]
+        walks = [Walk.of(self.until("regimes").decide, self.cuts, self.frames)]
         if STAGES.index(self.path.until) > STAGES.index("regimes"):
             fitted = self.fitted
-            walks.append((lambda frames: self.path.decide(frames, fitted), self.deep_cuts))
+            walks.append(Walk.of(lambda frames: self.path.decide(frames, fitted), self.deep_cuts, self.frames))
         return walks
 
     def learned(self, frames: Frames) -> Frames:
@@ -93,7 +108,12 @@ class Subject:
         return {
             "screener": trained_state(trained),
             "out_of_fold": pl.DataFrame(
-                {"session_on": said.session_on, "instrument_id": said.instrument_ids, "score": said.scores}
+                {
+                    "session_on": said.session_on,
+                    "instrument_id": said.instrument_ids,
+                    "score": said.scores,
+                    "plain": said.plain,
+                }
             ).with_columns(pl.col("session_on").cast(pl.Date)),
             "scales": scaled_state(scales, LESSONS_TO_ON),
         }
@@ -118,19 +138,28 @@ def _together(parts: Sequence[Checked]) -> Checked:
 
 
 def _prefixes(subject: Subject) -> Checked:
-    return _together([probe_prefixes(path, subject.frames, TABLES, cuts) for path, cuts in subject.walks()])
+    return _together([probe_prefixes(w.path, subject.frames, TABLES, w.cuts, whole=w.whole) for w in subject.walks])
 
 
 def _poison(subject: Subject) -> Checked:
-    return _together([probe_poison(path, subject.frames, TABLES, cuts) for path, cuts in subject.walks()])
+    return _together([probe_poison(w.path, subject.frames, TABLES, w.cuts, whole=w.whole) for w in subject.walks])
 
 
 def _fits(subject: Subject) -> Checked:
-    cuts = [max(day for day in subject.market.sessions if day.year < FOLD_YEAR), LESSONS_TO_ON]
+    """Cut off at the end of the scales' lessons, and spoiled from the end of the screener's on."""
+    whole = quietly(subject.learned, subject.frames)
+    trained_to_on = max(day for day in subject.market.sessions if day.year < FOLD_YEAR)
     return _together(
         [
-            probe_prefixes(subject.learned, subject.frames, TABLES, cuts[1:]),
-            probe_poison(subject.learned, subject.frames, TABLES, cuts, kinds=("tenfold", "shuffled")),
+            probe_prefixes(subject.learned, subject.frames, TABLES, [LESSONS_TO_ON], whole=whole),
+            probe_poison(
+                subject.learned,
+                subject.frames,
+                TABLES,
+                [trained_to_on, LESSONS_TO_ON],
+                kinds=("tenfold", "shuffled"),
+                whole=whole,
+            ),
         ]
     )
 
