@@ -225,7 +225,10 @@ def probe_poison(
     """Future poisoning: garbage in everything known after t leaves the rows up to t as they are.
 
     The kinds of garbage take turns over the cuts. Garbage that moves no later row shows nothing: then the probe was
-XX    found: list[Finding] = []
+    blind. `whole` as in `probe_prefixes`.
+    """
+    whole = whole or quietly(path, frames)
+    found: list[Finding] = []
     moved = False
     for number, cut in enumerate(cuts):
         kind = kinds[number % len(kinds)]
