@@ -7,9 +7,9 @@ import cvxpy
 import numpy as np
 
 from benchmarks.claim import Claim, at_most, side_by_side
+from quant.covariance import shrink_covariance
 from quant.optimiser import FloatArray
 from quant.optimisers import OPTIMISERS
-from quant.optimisers.minimum_variance import shrink_covariance
 
 NIGHTS = 20
 SESSIONS, STOCKS, WEIGHT_MAX = 252, 50, 0.10

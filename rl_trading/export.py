@@ -72,8 +72,9 @@ def _means(g: _Graph, parameters: Mapping[str, torch.Tensor], scales: Scales, la
     count = g("Max", g.total("mask", 1), g.constant(1.0))
     mean = g("Div", g.total(g("Mul", encoded, present), 1, keep=False), count)
     pooled = g("Tanh", g.linear(g("Concat", mean, market, axis=1), parameters, "pooled.0"))
-    shared = g("Unsqueeze", g.linear(pooled, parameters, "shared"), one)
-    mixed = g("Tanh", g("Add", g.linear(encoded, parameters, "own"), shared))
+    scale = g("Add", g("Unsqueeze", g.linear(pooled, parameters, "gate"), one), g.constant(1.0))
+    shift = g("Unsqueeze", g.linear(pooled, parameters, "shared"), one)
+    mixed = g("Tanh", g("Add", g("Mul", g.linear(encoded, parameters, "own"), scale), shift))
     return g("Squeeze", g.linear(mixed, parameters, "stock_head"), two), g.linear(pooled, parameters, "cash_head")
 
 

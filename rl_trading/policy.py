@@ -2,6 +2,10 @@
 
 Zaheer et al. (2017), "Deep Sets": f({x_1..x_n}) = rho(sum phi(x_i)) is invariant; a head that sees (phi(x_i), pooled)
 is equivariant. So neither the order nor the identity of the stocks matters.
+
+What is seen of the market, the regime's probabilities among it, multiplies what is seen of each stock: Perez et al.
+(2018), "FiLM: Visual Reasoning with a General Conditioning Layer". So the same feature may be liked in one regime and
+avoided in another, which a sum of the two learns far more slowly.
 """
 
 from typing import Any
@@ -32,6 +36,7 @@ class StockEncoder(nn.Module):
         self.pooled = nn.Sequential(nn.Linear(width + market, width), nn.Tanh())
         self.own = nn.Linear(width, width)
         self.shared = nn.Linear(width, width)
+        self.gate = nn.Linear(width, width)
         self.stock_head = nn.Linear(width, 1)
         self.cash_head = nn.Linear(width, 1)
         self.value_head = nn.Sequential(nn.Linear(width + market, width), nn.Tanh(), nn.Linear(width, 1))
@@ -62,7 +67,8 @@ class StockEncoder(nn.Module):
         market = torch.cat([context, account], dim=1)
         seen = torch.cat([mean, market], dim=1)
         pooled = self.pooled(seen)
-        mixed = torch.tanh(self.own(encoded) + self.shared(pooled).unsqueeze(1))
+        scale, shift = 1.0 + self.gate(pooled), self.shared(pooled)
+        mixed = torch.tanh(self.own(encoded) * scale.unsqueeze(1) + shift.unsqueeze(1))
         means = torch.cat([self.stock_head(mixed).squeeze(2), self.cash_head(pooled)], dim=1)
         return means, self.value_head(seen)
 

@@ -238,7 +238,7 @@ def _strategy_tape(market: Market, filled: Floats, trading: _Trading, d: Decisio
         fill_dividend=market.dividend[fill_at, slots],
         marks=np.rint(np.nan_to_num(marks) * TICKS_A_DOLLAR),
         dividends=dividends,
-        pays=dividends.any(axis=2),
+        pays=np.any(dividends > 0, axis=2),
         exit=np.where(np.isfinite(exit_open), exit_open, filled[exit_at, slots]),
         exit_dividend=market.dividend[exit_at, slots],
         exit_volume=np.nan_to_num(trading.volume[at + days[:, None], slots]),

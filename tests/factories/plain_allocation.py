@@ -84,7 +84,8 @@ class PlainAllocationEnv(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[np.f
         """Cash only, at the first decision or at options["row"]."""
         super().reset(seed=seed)
         self.row = options["row"] if options else 0
-        self.cash = self.value = START_CENTS
+        self.cash: int = START_CENTS
+        self.value: int = START_CENTS
         self.shares: dict[int, int] = {}
         self.mean, self.square = 0.0, 1e-4
         return self._observe(), {}
@@ -130,8 +131,10 @@ class PlainAllocationEnv(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[np.f
             self.cash += round(shares * self.market.dividend[day, instrument] * 100)
 
     def _worth(self, day: int) -> int:
-        held = self.shares.items()
-        return self.cash + sum(round(shares * round(self.marks[day, i] * 10_000) / 100) for i, shares in held)
+        total = self.cash
+        for instrument, shares in self.shares.items():
+            total += round(shares * round(self.marks[day, instrument] * 10_000) / 100)
+        return total
 
     def _sell_leavers(self, today: int) -> None:
         slots = self._slots(self.row)
@@ -194,7 +197,7 @@ class PlainAllocationEnv(gymnasium.Env[npt.NDArray[np.float32], npt.NDArray[np.f
         """Moody and Saffell's differential Sharpe ratio at a rate of one over 252."""
         step_mean, step_square = gain - self.mean, gain * gain - self.square
         variance = max(self.square - self.mean**2, 1e-10)
-        reward = (self.square * step_mean - 0.5 * self.mean * step_square) / variance**1.5
+        reward: float = (self.square * step_mean - 0.5 * self.mean * step_square) / variance**1.5
         self.mean += step_mean / 252
         self.square += step_square / 252
         return reward

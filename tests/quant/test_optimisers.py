@@ -1,4 +1,4 @@
-"""The optimisers against other people's solvers and formulas."""
+"""The optimisers against skfolio, Clarabel and the papers' formulas."""
 
 from typing import Any
 
@@ -7,11 +7,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from skfolio import RiskMeasure
+from skfolio.distance import CovarianceDistance
+from skfolio.moments import LedoitWolf, ShrunkMu, ShrunkMuMethods
+from skfolio.optimization import HierarchicalRiskParity, MeanRisk, ObjectiveFunction, RiskBudgeting
+from skfolio.prior import EmpiricalPrior
 from sklearn.covariance import ledoit_wolf
 
+from quant.covariance import shrink_covariance, shrink_means
 from quant.optimiser import FloatArray, cap_weights
 from quant.optimisers import OPTIMISERS
-from quant.optimisers.minimum_variance import shrink_covariance, solve_box_quadratic
+from quant.optimisers.hrp import bisect, order_by_likeness
+from quant.optimisers.maximum_sharpe import tangent_weights
+from quant.optimisers.risk_parity import equal_contributions
+from quant.quadratic import solve_box_quadratic
 
 cp: Any = cvxpy  # its annotations are incomplete
 
@@ -102,3 +111,105 @@ class TestCapWeights:
         ratio = weights[free] / np.array(raw)[free]
         assert ratio.size < 2 or ratio.max() == pytest.approx(ratio.min(), rel=1e-6)
         assert (np.diff(weights[np.argsort(raw)]) >= -1e-12).all()
+
+
+class TestShrinkMeans:
+    @pytest.mark.parametrize(("sessions", "assets"), [(252, 50), (60, 10)])
+    def test_equals_skfolio(self, sessions: int, assets: int) -> None:
+        returns = _returns(sessions, sessions, assets)
+        theirs = ShrunkMu(
+            covariance_estimator=LedoitWolf(), vol_weighted_target=True, method=ShrunkMuMethods.BAYES_STEIN
+        ).fit(returns)
+        covariance, _ = shrink_covariance(returns)
+        ours = shrink_means(returns.mean(axis=0), covariance, sessions)
+        np.testing.assert_allclose(ours, theirs.mu_, rtol=1e-8)
+
+
+class TestMaximumSharpe:
+    @pytest.mark.parametrize(("seed", "assets", "weight_max"), [(1, 50, 0.08), (2, 50, 1.0), (3, 12, 0.2), (4, 5, 0.5)])
+    def test_ratio_is_not_below_clarabels(self, seed: int, assets: int, weight_max: float) -> None:
+        returns = _returns(seed, 252, assets) + 0.0008
+        prior = EmpiricalPrior(
+            covariance_estimator=LedoitWolf(),
+            mu_estimator=ShrunkMu(
+                covariance_estimator=LedoitWolf(), vol_weighted_target=True, method=ShrunkMuMethods.BAYES_STEIN
+            ),
+        )
+        theirs = MeanRisk(
+            objective_function=ObjectiveFunction.MAXIMIZE_RATIO,
+            risk_measure=RiskMeasure.VARIANCE,
+            prior_estimator=prior,
+            max_weights=weight_max,
+        ).fit(returns)
+        covariance, _ = shrink_covariance(returns)
+        means = shrink_means(returns.mean(axis=0), covariance, 252)
+        ours = OPTIMISERS["maximum_sharpe"].weights(returns, weight_max=weight_max)
+        ratios = [means @ w / np.sqrt(w @ covariance @ w) for w in (ours, theirs.weights_)]
+        assert ratios[0] >= ratios[1] * (1 - 1e-6)
+        np.testing.assert_allclose(ours, theirs.weights_, atol=5e-3)
+
+    def test_without_bounds_that_bind_it_is_the_tangency_portfolio(self) -> None:
+        """Merton's closed form: weights in proportion to the inverse covariance times the means."""
+        covariance = np.array([[4.0, 1.0, 0.5], [1.0, 9.0, 0.3], [0.5, 0.3, 1.0]])
+        means = np.array([0.5, 0.9, 0.2])
+        expected = np.linalg.solve(covariance, means)
+        assert (expected > 0).all()
+        np.testing.assert_allclose(tangent_weights(covariance, means, 1.0), expected / expected.sum(), atol=1e-9)
+
+    @pytest.mark.parametrize("means", [[-0.3, -0.2, -0.1], [0.01, -5.0, -5.0]])
+    def test_where_every_portfolio_loses_it_varies_least(self, means: list[float]) -> None:
+        covariance = np.diag([1.0, 2.0, 4.0])
+        weights = tangent_weights(covariance, np.array(means), 0.6)
+        np.testing.assert_allclose(weights, solve_box_quadratic(covariance, 0.6), atol=1e-12)
+
+
+class TestRiskParity:
+    @pytest.mark.parametrize("seed", [1, 2, 3])
+    def test_equals_skfolio(self, seed: int) -> None:
+        returns = _returns(seed, 252, 50)
+        prior = EmpiricalPrior(covariance_estimator=LedoitWolf())
+        theirs = RiskBudgeting(risk_measure=RiskMeasure.VARIANCE, prior_estimator=prior).fit(returns)
+        ours = OPTIMISERS["risk_parity"].weights(returns, weight_max=1.0)
+        np.testing.assert_allclose(ours, theirs.weights_, atol=3e-6)
+
+    @settings(max_examples=60, deadline=None)
+    @given(seed=st.integers(0, 100_000), assets=st.integers(1, 60), sessions=st.integers(5, 120))
+    def test_contributions_are_equal(self, seed: int, assets: int, sessions: int) -> None:
+        covariance, _ = shrink_covariance(_returns(seed, sessions, assets))
+        weights = equal_contributions(covariance / np.trace(covariance))
+        contributions = weights * (covariance @ weights)
+        assert contributions.max() / contributions.min() - 1 < 1e-8
+
+    def test_equal_correlations_make_it_inverse_volatility(self) -> None:
+        """Maillard, Roncalli and Teiletche (2010), The Properties of Equally Weighted Risk Contribution Portfolios."""
+        deviation = np.array([0.1, 0.2, 0.3, 0.4])
+        covariance = np.outer(deviation, deviation) * (0.4 + 0.6 * np.eye(4))
+        expected = 1 / deviation
+        np.testing.assert_allclose(equal_contributions(covariance), expected / expected.sum(), rtol=1e-9)
+
+
+class TestHierarchicalRiskParity:
+    @pytest.mark.parametrize("seed", [1, 2, 3])
+    def test_equals_skfolio(self, seed: int) -> None:
+        returns = _returns(seed, 252, 40)
+        returns = returns[:, np.argsort(returns.var(axis=0))]
+        theirs = HierarchicalRiskParity(
+            risk_measure=RiskMeasure.VARIANCE,
+            prior_estimator=EmpiricalPrior(covariance_estimator=LedoitWolf()),
+            distance_estimator=CovarianceDistance(covariance_estimator=LedoitWolf()),
+        ).fit(returns)
+        ours = OPTIMISERS["hrp"].weights(returns, weight_max=1.0)
+        np.testing.assert_allclose(ours, theirs.weights_, atol=1e-7)
+
+    def test_bisection_by_hand(self) -> None:
+        """Halves {1, 2} and {3}: their variances 0.8 and 4 share out 5/6 and 1/6, then 0.8 and 0.2 inside."""
+        weights = bisect(np.diag([1.0, 4.0, 4.0]), [2, 0, 1])
+        inner = 4.0 / (4.0 + 0.8)
+        np.testing.assert_allclose(weights, [inner * 0.8, inner * 0.2, 1 - inner])
+
+    def test_like_assets_stand_side_by_side(self) -> None:
+        source = np.random.default_rng(1)
+        common = source.standard_normal((500, 2))
+        returns = common[:, [0, 1, 0, 1, 0, 1]] + 0.3 * source.standard_normal((500, 6))
+        order = order_by_likeness(np.cov(returns.T))
+        assert {frozenset(order[:3]), frozenset(order[3:])} == {frozenset({0, 2, 4}), frozenset({1, 3, 5})}
