@@ -53,7 +53,7 @@ def explain(session: Session, *, order_id: int) -> dict[str, Any]:
         "target": _target(chain),
         "allocation": _allocation(chain),
         "score": _score(chain),
-        "screener": _model(chain.screener),
+        "screener": _model(chain.screener) or _rule(chain),
         "features": _features(chain, around),
         "regime": [
             _fields(
@@ -153,14 +153,28 @@ def _score(chain: Chain) -> dict[str, Any] | None:
             " screen looked at; `lots_closed` names the orders that bought it, for their reasons",
         }
     found = _fields(chain.score, "rank", "score", "margin", "base", "reasons")
-    if found is not None and chain.score is not None and chain.screener is not None:
-        names = chain.screener.manifest.get("features", [])
-        found["contributions"] = (
-            dict(zip(names, chain.score.contributions, strict=True))
-            if len(names) == len(chain.score.contributions)
-            else chain.score.contributions
-        )
+    if found is None or chain.score is None:
+        return None
+    if chain.screener is None:
+        found["note"] = "a mean rank from 0 to 1 over the plain rule's factors, no probability"
+        # A rule has no more terms than reasons are kept.
+        found["contributions"] = {reason["feature"]: reason["contribution"] for reason in chain.score.reasons}
+        return found
+    names = chain.screener.manifest.get("features", [])
+    found["contributions"] = (
+        dict(zip(names, chain.score.contributions, strict=True))
+        if len(names) == len(chain.score.contributions)
+        else chain.score.contributions
+    )
     return found
+
+
+def _rule(chain: Chain) -> dict[str, Any] | None:
+    """The plain rule in the place of a model: why it scored, and the factors that spoke for or against the stock."""
+    if chain.batch is None or chain.batch.status == "refused":
+        return None
+    terms = [reason["feature"] for reason in chain.score.reasons] if chain.score else []
+    return {"name": "plain rule", "reason": chain.batch.source_reason, "terms": terms}
 
 
 def _features(chain: Chain, around: Surroundings) -> dict[str, Any] | None:

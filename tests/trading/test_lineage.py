@@ -96,6 +96,27 @@ class TestExplainOrder:
         assert told["strategy_choice"]["reason"]
         assert told["runs"][0]["code_commit"] == "c" * 40
 
+    def test_what_the_plain_rule_scored_shows_its_terms(self, session: Session, order_id: int) -> None:
+        reasons = [{"feature": "momentum_252_21", "value": 0.2, "contribution": 0.4, "text": "raises the score"}]
+        session.execute(
+            text(
+                "update score_batches set source = 'rule', model_version_id = null,"
+                " source_reason = 'plain rule: no screener has been judged'"
+            )
+        )
+        statement = text("update scores set base = 0, margin = 0.4, score = 0.9, reasons = cast(:reasons as jsonb)")
+        session.execute(statement, {"reasons": json.dumps(reasons)})
+        session.expire_all()
+        told = service.explain_order(session, order_id=order_id)
+        assert told["screener"] == {
+            "name": "plain rule",
+            "reason": "plain rule: no screener has been judged",
+            "terms": ["momentum_252_21"],
+        }
+        assert told["score"]["contributions"] == {"momentum_252_21": 0.4}
+        assert "no probability" in told["score"]["note"]
+        assert told["features"]["snapshots"][0]["file_name"] == "2017.parquet"
+
     def test_costs_are_the_sum_of_their_parts(self, session: Session, order_id: int) -> None:
         costs = {
             key: D(value)
