@@ -1,4 +1,4 @@
-"""A screener on disk: the trees as UBJSON under a signed manifest that says what they are. See registry.artefact."""
+"""A screener on disk: its model's files under a signed manifest that says what they are; see registry.artefact."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -7,9 +7,11 @@ from typing import Any
 
 import xgboost
 
+from core.errors import IntegrityBroken
+from ml_models.algorithm import Model
+from ml_models.algorithms import ALGORITHMS
 from registry import artefact
 
-MODEL_FILE = "model.ubj"
 MANIFEST_FILE = artefact.MANIFEST_FILE
 
 
@@ -19,6 +21,8 @@ class Manifest:
 
     name: str
     strategy: str
+    algorithm: str
+    tuned: bool
     features: tuple[str, ...]
     train_from_on: str
     train_to_on: str
@@ -47,39 +51,35 @@ class Manifest:
         return asdict(self)
 
 
-def save(folder: Path, booster: xgboost.Booster, manifest: Manifest) -> tuple[str, str]:
-    """Write trees and manifest under `folder`, signed; returns (name of the folder made inside it, SHA-256 of the
+def save(folder: Path, model: Model, manifest: Manifest) -> tuple[str, str]:
+    """Write files and manifest under `folder`, signed; returns (name of the folder made inside it, SHA-256 of the
     manifest). What is there already and whole is left alone."""
     relative, digest, _ = artefact.save(
         folder,
         name=manifest.name,
         label=manifest.valid_from_on[:4],
-        files={MODEL_FILE: trees(booster)},
+        files=model.to_files(),
         description=manifest.as_dict(),
     )
     return relative, digest
 
 
-def trees(booster: xgboost.Booster) -> bytes:
-    """The booster in UBJSON."""
-    return bytes(booster.save_raw(raw_format="ubj"))
-
-
-def load(target: Path, *, expected_sha256: str, features: Sequence[str] | None = None) -> xgboost.Booster:
-    """The booster of one artefact, for one thread. ArtefactRefused where anything differs from what was stored.
+def load(target: Path, *, expected_sha256: str, features: Sequence[str] | None = None) -> Model:
+    """The model of one artefact, for one thread. ArtefactRefused where anything differs from what was stored.
 
     `expected_sha256` is the database's hash of the manifest; `features` the columns that the caller will hand in.
     """
     expected = {} if features is None else {"features": list(features)}
     stored = artefact.load(target, expected_sha256=expected_sha256, expected=expected)
-    if MODEL_FILE not in stored.files:
-        raise artefact.refuse(target, f"it holds no {MODEL_FILE}")
-    booster = xgboost.Booster({"nthread": 1})
+    name = stored.manifest.get("algorithm")
+    if name not in ALGORITHMS:
+        raise artefact.refuse(target, f"its algorithm {name!r} is none of {', '.join(sorted(ALGORITHMS))}")
     try:
-        booster.load_model(bytearray(stored.files[MODEL_FILE]))
-    except xgboost.core.XGBoostError as error:
-        raise artefact.refuse(target, f"XGBoost cannot read its trees ({error})") from error
-    if booster.feature_names != stored.manifest["features"]:
-        raise artefact.refuse(target, "its trees name other features than its manifest")
-    booster.set_param({"nthread": 1})
-    return booster
+        model = ALGORITHMS[name].read(stored.files)
+    except KeyError as missing:
+        raise artefact.refuse(target, f"it holds no {missing.args[0]}") from missing
+    except (xgboost.core.XGBoostError, IntegrityBroken) as error:
+        raise artefact.refuse(target, f"{name} cannot read its files ({error})") from error
+    if list(model.features) != stored.manifest["features"]:
+        raise artefact.refuse(target, "its files name other features than its manifest")
+    return model

@@ -2,10 +2,12 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from core.config import get_settings
@@ -19,32 +21,31 @@ from database.tables.models import ModelVersion
 from features.library import FEATURES
 from features.service import read_features
 from ml_models.artefact import load, save
+from ml_models.configuration import TRAIN_YEARS, Configuration, algorithm_named
 from ml_models.dataset import Dataset
 from ml_models.labels import price_panel
 from ml_models.recipe import Recipe
 from ml_models.recipes import RECIPES
-from ml_models.training import (
-    FIRST_FOLD_YEAR,
-    TRAIN_YEARS,
-    FoldPlan,
-    OutOfFold,
-    TrainedFold,
-    judge_year,
-    plan_fold,
-    train_fold,
-)
+from ml_models.returns import Judged, read_market, returns_of_year
+from ml_models.training import FIRST_FOLD_YEAR, FoldPlan, TrainedFold, judge_sessions, plan_fold, train_fold
+from quant.market import Market
+from registry.trials import add_returns, record_trial
 
 KIND = "screener"
 # Half a year validates and a quarter is purged; less than a year to learn from is no training.
 HISTORY_DAYS_MIN = 640
+_FEATURES = tuple(FEATURES.values())
+Floats32 = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class StoredFold:
-    """What a door says about one fold: its row and how it did in the year after its training."""
+    """What a door says about one fold: its row and how it did on the sessions after its training."""
 
     model_version_id: int
     strategy: str
+    algorithm: str
+    tuned: bool
     year: int
     version: int
     is_new: bool
@@ -54,13 +55,22 @@ class StoredFold:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """The configuration that is wanted of a strategy, and all whose folds will do, the wanted one among them."""
+
+    wanted: Configuration
+    accepted: tuple[Configuration, ...]
+
+
+@dataclass(frozen=True)
 class Extension:
-    """A stored fold whose test year has sessions that were not judged yet."""
+    """A stored fold whose year has sessions that were not judged yet."""
 
     model_version_id: int
-    recipe: Recipe
-    year: int
-    every_sessions: int
+    trial_id: int | None
+    configuration: Configuration
+    valid_from_on: date
+    valid_to_on: date
     artefact_dir: str
     artefact_sha256: str
     judged_to_on: date | None
@@ -96,29 +106,63 @@ def _span(years: range) -> str:
 
 
 def plan_folds(
-    session: Session, snapshots: Mapping[int, Snapshot], recipes: Sequence[Recipe], years: Sequence[int], *, full: bool
+    session: Session,
+    snapshots: Mapping[int, Snapshot],
+    choices: Sequence[Choice],
+    years: Sequence[int],
+    *,
+    algorithm: str,
+    tuned: bool,
 ) -> tuple[list[FoldPlan], list[Extension]]:
-    """(folds to train, stored folds to judge on new sessions). A full model serves where a quick one is asked for."""
-    newest = {
-        (row.strategy, row.valid_from_on.year): row
-        for row in models.newest_folds(session, kind=KIND, strategies=[recipe.strategy for recipe in recipes])
-    }
+    """(folds to train, stored folds to judge on new sessions), all of one algorithm, tuned or not."""
+    strategies = [choice.wanted.recipe.strategy for choice in choices]
+    family: dict[str, Any] = {"kind": KIND, "strategies": strategies, "algorithm": algorithm, "tuned": tuned}
+    newest = {(row.strategy, row.valid_from_on.year): row for row in models.newest_folds(session, **family)}
     missing: list[FoldPlan] = []
     behind: list[Extension] = []
     # By year, then strategy: neighbours share the years of their training windows.
     for year in years:
-        for recipe in recipes:
+        for choice in choices:
+            begins_on = date(year, 1, 1)
             plans = {
                 plan.input_hash: plan
-                for variant in ({True} if full else {False, True})
-                if (plan := plan_fold(recipe, year, snapshots, tuple(FEATURES.values()), full=variant))
+                for configuration in choice.accepted
+                if (plan := plan_fold(configuration, snapshots, _FEATURES, valid_from_on=begins_on))
             }
-            stored = newest.get((recipe.strategy, year))
+            stored = newest.get((choice.wanted.recipe.strategy, year))
             if stored is None or stored.input_hash not in plans:
-                missing += [plan for plan in plans.values() if plan.full == full]
+                missing += [plan for plan in plans.values() if plan.configuration == choice.wanted]
             elif stored.metrics.get("judged_hash") != plans[stored.input_hash].judged_hash:
-                behind.append(_extension(stored, plans[stored.input_hash]))
+                behind.append(_extension(stored, plans[stored.input_hash].judged_hash))
+    # What began to serve in the middle of a year was trained once, for that day: it only has more to be judged on.
+    for row in models.newest_folds(session, **family, mid_year=True):
+        content = snapshots[row.valid_from_on.year].content_hash if row.valid_from_on.year in snapshots else ""
+        is_readable = row.manifest.get("features") == list(FEATURES)
+        if row.valid_from_on.year in years and is_readable and row.metrics.get("judged_hash") != content:
+            behind.append(_extension(row, content))
     return missing, behind
+
+
+def plan_mid_year(
+    session: Session, snapshots: Mapping[int, Snapshot], choices: Sequence[Choice], serve_from_on: date
+) -> list[FoldPlan]:
+    """One fold a strategy that serves from `serve_from_on` to the end of its year; none where it is stored already."""
+    if serve_from_on == date(serve_from_on.year, 1, 1):
+        raise InputError(f"serve_from_on is {serve_from_on}: the yearly fold begins to serve on that day")
+    planned = []
+    for choice in choices:
+        wanted = choice.wanted
+        present = models.newest_folds(
+            session,
+            kind=KIND,
+            strategies=[wanted.recipe.strategy],
+            algorithm=wanted.algorithm.name,
+            tuned=bool(wanted.origin),
+            mid_year=True,
+        )
+        if all(row.valid_from_on != serve_from_on for row in present):
+            planned.append(plan_fold(wanted, snapshots, _FEATURES, valid_from_on=serve_from_on))
+    return planned
 
 
 def train_folds(plans: Sequence[FoldPlan], *, progress: Progress) -> Iterator[TrainedFold]:
@@ -126,32 +170,47 @@ def train_folds(plans: Sequence[FoldPlan], *, progress: Progress) -> Iterator[Tr
     if not plans:
         return
     rows = {
-        every: _dataset([plan.year for plan in plans], plans[0].recipe.label_sessions, every)
-        for every in {plan.parameters.every_sessions for plan in plans}
+        every: fold_rows([plan.year for plan in plans], plans[0].recipe.label_sessions, every)
+        for every in {plan.configuration.every_sessions for plan in plans}
     }
-    features = tuple(FEATURES.values())
+    markets: dict[int, Market] = {}
     pool = ThreadPoolExecutor(min(get_settings().threads, len(plans)), thread_name_prefix="train")
     try:
-        futures = [pool.submit(train_fold, plan, rows[plan.parameters.every_sessions], features) for plan in plans]
-        for done, future in enumerate(futures):
+        futures = [pool.submit(train_fold, plan, rows[plan.configuration.every_sessions], _FEATURES) for plan in plans]
+        for done, (plan, future) in enumerate(zip(plans, futures, strict=True)):
             progress("train screeners", done, len(plans))
-            yield future.result()
+            if plan.year not in markets:
+                markets = {plan.year: read_market(plan.year)}
+            yield replace(future.result(), market=markets[plan.year])
         progress("train screeners", len(plans), len(plans))
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+def trial_of(session: Session, configuration: Configuration, *, source: str = "training") -> int:
+    """Note that the configuration is tried, before anything of it is known; returns the trial's id."""
+    return record_trial(
+        session,
+        kind=KIND,
+        strategy=configuration.recipe.strategy,
+        source=source,
+        configuration=configuration.as_dict(_FEATURES),
+    )
+
+
 def store_fold(session: Session, trained: TrainedFold) -> StoredFold:
-    """Write the artefact, then its row and its out-of-fold scores; a fold that is stored already stays as it is."""
+    """Write the artefact, then its row, its out-of-fold scores and returns; a fold that is stored stays as it is."""
     fold, manifest, plan = trained.fold, trained.manifest, trained.plan
-    artefact_dir, digest = save(get_settings().models_dir, trained.booster, manifest)
+    trial_id = trial_of(session, plan.configuration)
+    artefact_dir, digest = save(get_settings().models_dir, trained.model, manifest)
     row, is_new = models.add_model(
         session,
         ModelVersion(
             name=manifest.name,
             kind=KIND,
             strategy=manifest.strategy,
-            algorithm="xgboost",
+            algorithm=manifest.algorithm,
+            trial_id=trial_id,
             train_from_on=fold.train_from_on,
             train_to_on=fold.train_to_on,
             last_label_on=fold.last_label_on,
@@ -166,26 +225,50 @@ def store_fold(session: Session, trained: TrainedFold) -> StoredFold:
             code_commit=manifest.code_commit,
         ),
     )
+    said = trained.judged.said()
     if is_new:
-        _add_out_of_fold(session, row.model_version_id, trained.out_of_fold)
-    return _stored(row, is_new=is_new, rows=len(trained.out_of_fold.scores) if is_new else 0)
+        _add_out_of_fold(session, row.model_version_id, said)
+        if trained.market is not None:
+            _record_returns(session, trial_id, plan.year, trained.judged, trained.market)
+    return _stored(row, is_new=is_new, rows=len(said.scores) if is_new else 0)
 
 
-def extend_fold(session: Session, extension: Extension, rows: Dataset) -> StoredFold:
-    """Judge a stored fold on the whole of its test year and add the scores of the sessions that are new.
+def extend_folds(session: Session, extensions: Sequence[Extension]) -> list[StoredFold]:
+    """Judge stored folds on the whole of their sessions, add the scores of new ones and refresh the year's returns.
 
-    What it said about earlier sessions stays: those scores were made from what was known then.
+    What a fold said about earlier sessions stays: those scores were made from what was known then.
     """
-    booster = load(
+    rows = {
+        every: fold_rows(
+            [e.valid_from_on.year for e in extensions], extensions[0].configuration.recipe.label_sessions, every
+        )
+        for every in {extension.configuration.every_sessions for extension in extensions}
+    }
+    markets = {year: read_market(year) for year in sorted({e.valid_from_on.year for e in extensions})}
+    return [
+        _extend(session, extension, rows[extension.configuration.every_sessions], markets[extension.valid_from_on.year])
+        for extension in extensions
+    ]
+
+
+def _extend(session: Session, extension: Extension, rows: Dataset, market: Market) -> StoredFold:
+    model = load(
         get_settings().models_dir / extension.artefact_dir,
         expected_sha256=extension.artefact_sha256,
         features=rows.features,
     )
-    said, metrics = judge_year(extension.recipe, booster, rows, extension.year, every_sessions=extension.every_sessions)
-    if extension.judged_to_on is not None:
-        is_later = said.session_on > np.datetime64(extension.judged_to_on)
-        said = OutOfFold(said.session_on[is_later], said.instrument_ids[is_later], said.scores[is_later])
+    judged, metrics = judge_sessions(
+        extension.configuration,
+        model,
+        rows,
+        _FEATURES,
+        from_on=extension.valid_from_on,
+        before_on=extension.valid_to_on,
+    )
+    said = judged.said(after_on=extension.judged_to_on)
     _add_out_of_fold(session, extension.model_version_id, said)
+    if extension.trial_id is not None:
+        _record_returns(session, extension.trial_id, extension.valid_from_on.year, judged, market)
     row = models.update_metrics(
         session,
         model_version_id=extension.model_version_id,
@@ -194,12 +277,27 @@ def extend_fold(session: Session, extension: Extension, rows: Dataset) -> Stored
     return _stored(row, is_new=False, rows=len(said.scores))
 
 
-def extension_rows(extensions: Sequence[Extension]) -> dict[int, Dataset]:
-    """The datasets that the extensions need, by their sampling."""
-    return {
-        every: _dataset([e.year for e in extensions], extensions[0].recipe.label_sessions, every)
-        for every in {extension.every_sessions for extension in extensions}
-    }
+def _record_returns(session: Session, trial_id: int, year: int, judged: Judged, market: Market) -> None:
+    """Store what the configuration's scores of the year would have earned, each session's by the fold that served."""
+    folds = [row for row in models.folds_of_trial(session, trial_id=trial_id) if row.valid_from_on.year == year]
+    if len({row.valid_from_on for row in folds}) > 1:
+        judged = replace(judged, scores=_said_by_newest(session, folds, judged))
+    series = returns_of_year(judged, market)
+    if series:
+        add_returns(session, trial_id=trial_id, year=year, series=series)
+
+
+def _said_by_newest(session: Session, folds: Sequence[ModelVersion], judged: Judged) -> Floats32:
+    """Each row's stored score by the fold that began to serve last, of several trainings the last; NaN without one."""
+    said = scores.scores_of_folds(session, model_version_ids=[row.model_version_id for row in folds])
+    newest_first = sorted(folds, key=lambda row: (row.valid_from_on, row.version), reverse=True)
+    stored = [said.get(row.model_version_id, {}) for row in newest_first]
+    found = np.full(len(judged.scores), np.nan, dtype=np.float32)
+    for day in np.unique(judged.session_on):
+        on_day = np.flatnonzero(judged.session_on == day)
+        scored = next((by_session[day.item()] for by_session in stored if day.item() in by_session), {})
+        found[on_day] = [scored.get(int(number), np.nan) for number in judged.instrument_ids[on_day]]
+    return found
 
 
 def universe_year(year: int, columns: Sequence[str] | None = None) -> pl.DataFrame:
@@ -208,8 +306,9 @@ def universe_year(year: int, columns: Sequence[str] | None = None) -> pl.DataFra
     return frame.filter("in_universe")
 
 
-def _dataset(years: Sequence[int], label_sessions: int, every_sessions: int) -> Dataset:
-    bars = read_bars(as_of=date(max(years), 12, 31), columns=("adj_close",))
+def fold_rows(years: Sequence[int], label_sessions: int, every_sessions: int, *, as_of: date | None = None) -> Dataset:
+    """What folds that serve these years learn from and are judged on; labels end by `as_of`, or with the last."""
+    bars = read_bars(as_of=as_of or date(max(years), 12, 31), columns=("adj_close",))
     return Dataset(
         panel=price_panel(bars),
         features=tuple(FEATURES),
@@ -221,21 +320,24 @@ def _dataset(years: Sequence[int], label_sessions: int, every_sessions: int) -> 
     )
 
 
-def _extension(stored: ModelVersion, plan: FoldPlan) -> Extension:
+def _extension(stored: ModelVersion, judged_hash: str) -> Extension:
     judged_to = stored.metrics.get("judged_to_on")
     return Extension(
         model_version_id=stored.model_version_id,
-        recipe=plan.recipe,
-        year=plan.year,
-        every_sessions=plan.parameters.every_sessions,
+        trial_id=stored.trial_id,
+        configuration=Configuration(
+            RECIPES[stored.strategy], algorithm_named(stored.algorithm), stored.manifest["parameters"]
+        ),
+        valid_from_on=stored.valid_from_on,
+        valid_to_on=stored.valid_to_on,
         artefact_dir=stored.artefact_dir,
         artefact_sha256=stored.artefact_sha256,
         judged_to_on=date.fromisoformat(judged_to) if judged_to else None,
-        judged_hash=plan.judged_hash,
+        judged_hash=judged_hash,
     )
 
 
-def _add_out_of_fold(session: Session, model_version_id: int, said: OutOfFold) -> None:
+def _add_out_of_fold(session: Session, model_version_id: int, said: Judged) -> None:
     scores.add_out_of_fold(
         session,
         model_version_id=model_version_id,
@@ -249,6 +351,8 @@ def _stored(row: ModelVersion, *, is_new: bool, rows: int) -> StoredFold:
     return StoredFold(
         model_version_id=row.model_version_id,
         strategy=row.strategy,
+        algorithm=row.algorithm,
+        tuned=bool(row.manifest.get("tuned")),
         year=row.valid_from_on.year,
         version=row.version,
         is_new=is_new,

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import xgboost
 
 from core.config import get_settings
 from database.queries import scores
@@ -22,6 +21,7 @@ from database.tables.scores import ScoreBatch
 from features.feature import Feature
 from features.library import FEATURES
 from features.service import DayFeatures, cross_section
+from ml_models.algorithm import Model
 from ml_models.dataset import Matrix
 from ml_models.eligibility import Eligibility, filter_inputs, judge_day
 from ml_models.explain import Standing, stand
@@ -111,7 +111,7 @@ def _score_lanes(session: Session, recipe: Recipe, seat: Seat, shown: Shown) -> 
     return lanes
 
 
-def _serve(recipe: Recipe, seat: Seat, champion: tuple[ModelVersion, xgboost.Booster] | None, shown: Shown) -> _Scored:
+def _serve(recipe: Recipe, seat: Seat, champion: tuple[ModelVersion, Model] | None, shown: Shown) -> _Scored:
     if champion is None:
         reason = seat.reason if seat.champion is None else f"{title(seat.champion)} was refused at loading"
         return _Scored(SERVED, None, f"plain rule: {reason}", screen_by_rule(recipe, shown, explained=True))
@@ -122,7 +122,7 @@ def _serve(recipe: Recipe, seat: Seat, champion: tuple[ModelVersion, xgboost.Boo
     return _Scored(SERVED, model, reason, screen(booster, shown, explained=True))
 
 
-def _load(model: ModelVersion) -> xgboost.Booster:
+def _load(model: ModelVersion) -> Model:
     return loaded(get_settings().models_dir / model.artefact_dir, model.artefact_sha256, tuple(FEATURES))
 
 

@@ -7,16 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import xgboost
 
 from database.queries.scores import ScoreRows
 from features.feature import Feature
+from ml_models.algorithm import Model, probabilities
 from ml_models.artefact import load
 from ml_models.dataset import Matrix
 from ml_models.explain import Standing, reasons
 from ml_models.recipe import Recipe
 from ml_models.rule import explain_by_rule, mean_ranks
-from ml_models.screener import contributions, margins, probabilities
 
 TOP = 100
 _MODELS_IN_MEMORY = 128
@@ -35,17 +34,17 @@ class Shown:
 
 
 @lru_cache(maxsize=_MODELS_IN_MEMORY)
-def loaded(target: Path, expected_sha256: str, features: tuple[str, ...]) -> xgboost.Booster:
-    """The booster of an artefact, checked once per process."""
+def loaded(target: Path, expected_sha256: str, features: tuple[str, ...]) -> Model:
+    """The model of an artefact, checked once per process."""
     return load(target, expected_sha256=expected_sha256, features=features)
 
 
-def screen(model: xgboost.Booster, shown: Shown, *, explained: bool) -> ScoreRows:
+def screen(model: Model, shown: Shown, *, explained: bool) -> ScoreRows:
     """The best TOP by the model, best first, with probabilities and, if `explained`, contributions and reasons."""
-    margin = margins(model, shown.X)
+    margin = model.margins(shown.X)
     best = _best(shown.instrument_ids, margin)
-    values, bases = contributions(model, shown.X[best]) if explained else (None, np.zeros(len(best)))
-    return _rows(shown, best, margin[best].astype(np.float64), probabilities(margin[best]), bases, values)
+    values, bases = model.contributions(shown.X[best]) if explained else (None, np.zeros(len(best)))
+    return _rows(shown, best, margin[best], probabilities(margin[best]), bases, values)
 
 
 def screen_by_rule(recipe: Recipe, shown: Shown, *, explained: bool) -> ScoreRows:

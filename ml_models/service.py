@@ -7,9 +7,11 @@ from datetime import date
 from core.progress import Progress, silent
 from database.queries import scores
 from database.queries.features import current_snapshots
+from database.queries.models import STANDARD_SCREENER
 from database.session import Session
 from ml_models import folds
-from ml_models.folds import Extension, StoredFold, fold_years, plan_folds, recipes_named, store_fold
+from ml_models.configuration import standard
+from ml_models.folds import Choice, Extension, StoredFold, fold_years, plan_folds, recipes_named, store_fold, trial_of
 from ml_models.judgement import Judgement, judge
 from ml_models.night import score_strategies
 from ml_models.recipes import RECIPES
@@ -23,7 +25,9 @@ __all__ = [
     "TrainingPlan",
     "extend_screeners",
     "judge_screeners",
+    "plan_retraining",
     "plan_training",
+    "record_trials",
     "score_night",
     "store_fold",
     "strategy_names",
@@ -72,18 +76,48 @@ def plan_training(
     strategies: Collection[str] | None = None,
     years: Collection[int] | None = None,
     full: bool = False,
+    algorithm: str = STANDARD_SCREENER,
 ) -> TrainingPlan:
     """Which folds are missing for the features that are built: all strategies and years unless named.
 
-    A fold is there when its newest version was made from the same recipe, features and code; `full` asks for the
-    daily variant, which also serves where the quick one is asked for. Raises UnknownName, InputError (a year without
-    data) and DataMissing (no features).
+    A fold is there when its newest version of this algorithm was made from the same recipe, features and code; `full`
+    asks for the daily variant, which also serves where the quick one is asked for. Raises UnknownName, InputError (a
+    year without data) and DataMissing (no features).
     """
     recipes = recipes_named(strategies)
+    quick = [standard(recipe, algorithm=algorithm) for recipe in recipes]
+    daily = [standard(recipe, algorithm=algorithm, full=True) for recipe in recipes]
+    choices = [
+        Choice(wanted=long, accepted=(long,)) if full else Choice(wanted=short, accepted=(short, long))
+        for short, long in zip(quick, daily, strict=True)
+    ]
+    return _plan(session, choices, years, algorithm=algorithm, tuned=False)
+
+
+def _plan(
+    session: Session, choices: list[Choice], years: Collection[int] | None, *, algorithm: str, tuned: bool
+) -> TrainingPlan:
     snapshots = current_snapshots(session)
     wanted = fold_years(snapshots, years)
-    missing, behind = plan_folds(session, snapshots, recipes, wanted, full=full)
-    return TrainingPlan(tuple(missing), tuple(behind), len(recipes) * len(wanted))
+    missing, behind = plan_folds(session, snapshots, choices, wanted, algorithm=algorithm, tuned=tuned)
+    return TrainingPlan(tuple(missing), tuple(behind), len(choices) * len(wanted))
+
+
+def plan_retraining(session: Session, *, strategies: Collection[str], serve_from_on: date) -> TrainingPlan:
+    """New folds of the standard screeners that serve from the middle of a year to its end, trained on what lies before.
+
+    The yearly folds stay, and the next year's begins as usual. A fold that serves from that day already is not
+    trained again, whatever has become of the data since. InputError for the first day of a year, which has a fold.
+    """
+    choices = [Choice(wanted=one, accepted=(one,)) for one in map(standard, recipes_named(strategies))]
+    missing = folds.plan_mid_year(session, current_snapshots(session), choices, serve_from_on)
+    return TrainingPlan(tuple(missing), (), len(choices))
+
+
+def record_trials(session: Session, plan: TrainingPlan) -> None:
+    """Count every configuration of the plan as tried, before the first result of it is known."""
+    for fold in plan.missing:
+        trial_of(session, fold.configuration)
 
 
 def train_screeners(plan: TrainingPlan, *, progress: Progress = silent) -> Iterator[TrainedFold]:
@@ -96,8 +130,7 @@ def train_screeners(plan: TrainingPlan, *, progress: Progress = silent) -> Itera
 
 def extend_screeners(session: Session, plan: TrainingPlan) -> list[StoredFold]:
     """Score the new sessions of stored folds whose test year has grown since they were judged."""
-    rows = folds.extension_rows(plan.behind)
-    return [folds.extend_fold(session, extension, rows[extension.every_sessions]) for extension in plan.behind]
+    return folds.extend_folds(session, plan.behind) if plan.behind else []
 
 
 def score_night(session: Session, *, as_of: date) -> list[ScoreBatch]:

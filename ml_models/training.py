@@ -2,141 +2,150 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import cache
+from dataclasses import dataclass, replace
+from datetime import date
 from hashlib import sha256
-from types import ModuleType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import xgboost
 
 from core.errors import DataMissing
 from core.version import code_commit
 from database.queries.features import Snapshot
 from features.feature import Feature
-from ml_models import dataset, eligibility, labels, lessons, recipe, screener
-from ml_models.artefact import Manifest, trees
+from ml_models.algorithm import Model, Trained, probabilities
+from ml_models.artefact import Manifest
+from ml_models.configuration import TRAIN_YEARS, Configuration
 from ml_models.dataset import Dataset, Rows, gather
 from ml_models.eligibility import judge_day
 from ml_models.evaluate import ScoredDay, assess, calibration
 from ml_models.lessons import filter_columns, gather_lessons
-from ml_models.recipe import Parameters, Recipe
-from ml_models.screener import grow, margins, probabilities
-from quant import splits
-from quant.splits import Fold, walk_forward
+from ml_models.recipe import Recipe
+from ml_models.returns import Judged
+from ml_models.rule import rank_by_rule
+from quant.market import Market
+from quant.splits import Fold, fold_at
 
 FIRST_FOLD_YEAR = 2009
-TRAIN_YEARS = 5
 SCORED_EVERY_SESSIONS = 5
-_SHAPING_CODE: tuple[ModuleType, ...] = (dataset, eligibility, labels, lessons, recipe, screener, splits)
 
 
 @dataclass(frozen=True)
 class FoldPlan:
     """One model to be: `input_hash` is the same if and only if the model would be.
 
-    `judged_hash` is the content of the test year's features, "" before the year has any; the model does not see it.
+    It serves [valid_from_on, valid_to_on), which lies in one calendar year. `judged_hash` is the content of that
+    year's features, "" before the year has any; the model does not see it.
     """
 
-    recipe: Recipe
-    year: int
-    full: bool
+    configuration: Configuration
+    valid_from_on: date
+    valid_to_on: date
     input_hash: str
     feature_hash: str
     data_vintage: dict[str, Any]
     judged_hash: str
 
     @property
-    def parameters(self) -> Parameters:
-        """How it is grown."""
-        return self.recipe.grown(full=self.full)
+    def recipe(self) -> Recipe:
+        """What it looks at."""
+        return self.configuration.recipe
 
-
-@dataclass(frozen=True)
-class OutOfFold:
-    """Scores of the eligible universe on the sampled sessions of the test year; arrays are parallel."""
-
-    session_on: npt.NDArray[np.datetime64]
-    instrument_ids: npt.NDArray[np.int32]
-    scores: npt.NDArray[np.float32]
+    @property
+    def year(self) -> int:
+        """The calendar year that it serves."""
+        return self.valid_from_on.year
 
 
 @dataclass(frozen=True)
 class TrainedFold:
-    """A model and what it did on the year after its training."""
+    """A model and what it did on the sessions after its training.
+
+    `judged` holds what it said; `market` prices of that year, None where nobody asked what the scores would have
+    earned.
+    """
 
     plan: FoldPlan
     fold: Fold
-    booster: xgboost.Booster
+    model: Model
     manifest: Manifest
-    out_of_fold: OutOfFold
+    judged: Judged
     metrics: dict[str, Any]
-
-
-@cache
-def shaping_code_hash() -> str:
-    """SHA-256 over the source of every module that shapes a model, and the version of the library."""
-    digest = sha256(xgboost.__version__.encode())
-    for module in _SHAPING_CODE:
-        assert module.__spec__ is not None
-        assert module.__spec__.loader is not None
-        source = module.__spec__.loader.get_source(module.__name__)  # type: ignore[attr-defined]  # source loaders have it
-        digest.update(source.encode())
-    return digest.hexdigest()
+    market: Market | None = None
 
 
 def plan_fold(
-    recipe: Recipe, year: int, snapshots: Mapping[int, Snapshot], features: Sequence[Feature], *, full: bool
+    configuration: Configuration,
+    snapshots: Mapping[int, Snapshot],
+    features: Sequence[Feature],
+    *,
+    valid_from_on: date,
+    valid_to_on: date | None = None,
 ) -> FoldPlan:
-    """Plan fold `year` from the registered snapshots (by year) that it may learn from, shown as `features`.
+    """Plan a fold from the registered snapshots (by year) that it may learn from, shown as `features`.
 
-    DataMissing where the year just before it has none, or one lacks a feature.
+    It serves up to the end of the year unless told otherwise. DataMissing where the newest year that it learns from
+    has no snapshot, or one lacks a feature.
     """
-    years = [past for past in range(year - TRAIN_YEARS, year) if past in snapshots]
+    newest = valid_from_on.year - (valid_from_on == date(valid_from_on.year, 1, 1))
+    years = [past for past in range(valid_from_on.year - TRAIN_YEARS, newest + 1) if past in snapshots]
     names = {feature.name for feature in features}
-    if year - 1 not in years or any(names - set(snapshots[past].columns) for past in years):
+    if newest not in years or any(names - set(snapshots[past].columns) for past in years):
         raise DataMissing(
-            f"fold {year} of {recipe.strategy} needs today's features of the years up to {year - 1};"
-            " run: acis features build"
+            f"fold {valid_from_on.year} of {configuration.recipe.strategy} needs today's features of the years up to"
+            f" {newest}; run: acis features build"
         )
     feature_hash = _hash({str(past): snapshots[past].content_hash for past in years})
-    shape = {
-        "recipe": recipe.fingerprint(full=full),
-        "year": year,
-        "train_years": TRAIN_YEARS,
-        "embargo": recipe.label_sessions,
-        "snapshots": feature_hash,
-        "features": [(feature.name, feature.group) for feature in features],
-        "code": shaping_code_hash(),
-    }
-    vintage = {str(past): snapshots[past].data_vintage for past in years}
-    judged_hash = snapshots[year].content_hash if year in snapshots else ""
-    return FoldPlan(recipe, year, full, _hash(shape), feature_hash, vintage, judged_hash)
+    shape = configuration.as_dict(features) | {"valid_from_on": valid_from_on.isoformat(), "snapshots": feature_hash}
+    return FoldPlan(
+        configuration=configuration,
+        valid_from_on=valid_from_on,
+        valid_to_on=valid_to_on or date(valid_from_on.year + 1, 1, 1),
+        input_hash=_hash(shape),
+        feature_hash=feature_hash,
+        data_vintage={str(past): snapshots[past].data_vintage for past in years},
+        judged_hash=snapshots[valid_from_on.year].content_hash if valid_from_on.year in snapshots else "",
+    )
 
 
 def train_fold(plan: FoldPlan, rows: Dataset, features: Sequence[Feature], *, threads: int = 1) -> TrainedFold:
-    """Train, judge on the test year, describe. `features` are the dataset's columns, in order."""
+    """Train, judge on the sessions after it, describe. `features` are the dataset's columns, in order."""
     recipe = plan.recipe
-    fold = walk_forward(
+    fold = fold_at(
         rows.panel.sessions,
-        fold_years=[plan.year],
+        valid_from_on=plan.valid_from_on,
+        valid_to_on=plan.valid_to_on,
         train_years=TRAIN_YEARS,
         label_sessions=recipe.label_sessions,
         embargo_sessions=recipe.label_sessions,
-    )[0]
-    grown = grow(
-        gather_lessons(recipe, rows, fold.train),
-        gather_lessons(recipe, rows, fold.validation),
+    )
+    lessons, validation = (gather_lessons(recipe, rows, window) for window in (fold.train, fold.validation))
+    trained = plan.configuration.algorithm.train(
+        lessons,
+        validation,
         features=features,
         emphasis=recipe.emphasis,
-        parameters=plan.parameters,
+        parameters=plan.configuration.parameters,
         threads=threads,
     )
-    manifest = Manifest(
+    manifest = _describe(plan, fold, rows, trained, len(lessons), len(validation))
+    judged, metrics = judge_sessions(
+        plan.configuration, trained.model, rows, features, from_on=plan.valid_from_on, before_on=plan.valid_to_on
+    )
+    metrics |= {"validation_auc": trained.validation_auc, "rounds": trained.rounds}
+    return TrainedFold(plan, fold, trained.model, manifest, judged, metrics)
+
+
+def _describe(
+    plan: FoldPlan, fold: Fold, rows: Dataset, trained: Trained, train_rows: int, validation_rows: int
+) -> Manifest:
+    configuration, recipe = plan.configuration, plan.recipe
+    files = trained.model.to_files()
+    return Manifest(
         name=recipe.model_name,
         strategy=recipe.strategy,
+        algorithm=configuration.algorithm.name,
+        tuned=bool(configuration.origin),
         features=rows.features,
         train_from_on=fold.train_from_on.isoformat(),
         train_to_on=fold.train_to_on.isoformat(),
@@ -146,53 +155,63 @@ def train_fold(plan: FoldPlan, rows: Dataset, features: Sequence[Feature], *, th
         valid_from_on=fold.valid_from_on.isoformat(),
         valid_to_on=fold.valid_to_on.isoformat(),
         label_sessions=recipe.label_sessions,
-        parameters=asdict(plan.parameters),
+        parameters=dict(configuration.parameters),
         emphasis={str(group): weight for group, weight in recipe.emphasis.items()},
-        rounds=grown.rounds,
-        best_round=grown.best_round,
-        validation_auc=grown.validation_auc,
-        train_rows=grown.train_rows,
-        validation_rows=grown.validation_rows,
+        rounds=trained.rounds,
+        best_round=trained.best_round,
+        validation_auc=trained.validation_auc,
+        train_rows=train_rows,
+        validation_rows=validation_rows,
         input_hash=plan.input_hash,
         feature_hash=plan.feature_hash,
         data_vintage=plan.data_vintage,
         code_commit=code_commit(),
-        library=f"xgboost {xgboost.__version__}",
-        model_sha256=sha256(trees(grown.booster)).hexdigest(),
+        library=configuration.algorithm.library,
+        model_sha256=sha256(b"".join(files[name] for name in sorted(files))).hexdigest(),
     )
-    out_of_fold, metrics = judge_year(
-        recipe, grown.booster, rows, plan.year, every_sessions=plan.parameters.every_sessions
-    )
-    metrics |= {"validation_auc": grown.validation_auc, "rounds": grown.rounds}
-    return TrainedFold(plan, fold, grown.booster, manifest, out_of_fold, metrics)
 
 
-def judge_year(
-    recipe: Recipe, booster: xgboost.Booster, rows: Dataset, year: int, *, every_sessions: int
-) -> tuple[OutOfFold, dict[str, Any]]:
-    """Score the eligible universe of each sampled session of `year`; returns (scores, metrics as JSON).
+def judge_sessions(
+    configuration: Configuration,
+    model: Model,
+    rows: Dataset,
+    features: Sequence[Feature],
+    *,
+    from_on: date,
+    before_on: date,
+) -> tuple[Judged, dict[str, Any]]:
+    """Score the eligible universe of the sampled sessions in [from_on, before_on); returns (scores, metrics as JSON).
 
-    `every_sessions` is the dataset's sampling; of a daily dataset every fifth session is scored. Sessions on which
-    the strategy is refused have no scores and are counted.
+    Of a daily dataset every fifth session is scored. Sessions on which the strategy is refused have no scores and are
+    counted. What the plain rule says is there for the whole calendar year, so that a fold which begins to serve in the
+    middle of it can be set behind the one before.
     """
-    year_rows = rows.year(year)
-    days = year_rows.days()[:: max(SCORED_EVERY_SESSIONS // every_sessions, 1)]
+    recipe, year_rows = configuration.recipe, rows.year(from_on.year)
+    days = year_rows.days()[:: max(SCORED_EVERY_SESSIONS // configuration.every_sessions, 1)]
+    parts: list[Judged] = []
     scored: list[ScoredDay] = []
-    refused = 0
-    for session, part in days:
-        day = _cut(year_rows, part)
-        judged = judge_day(recipe, filter_columns(recipe, rows, day.X))
-        if judged.reason is not None:
-            refused += 1
+    refused, judged_to_on = 0, None
+    for place, part in days:
+        session_on, day = rows.panel.sessions[place], _cut(year_rows, part)
+        if session_on >= before_on:
+            break
+        judged_to_on = session_on
+        eligible = judge_day(recipe, filter_columns(recipe, rows, day.X))
+        if eligible.reason is not None:
+            refused += session_on >= from_on
             continue
-        kept = gather([(day, judged.mask)])
-        scored.append(
-            ScoredDay(
-                session_on=rows.panel.sessions[session],
-                instrument_ids=kept.instrument_ids,
-                scores=probabilities(margins(booster, kept.X)),
-                forward=kept.forward,
-                labels=kept.labels,
+        kept = gather([(day, eligible.mask)])
+        if session_on >= from_on:
+            scores = probabilities(model.margins(kept.X))
+            scored.append(ScoredDay(session_on, kept.instrument_ids, scores, kept.forward, kept.labels))
+        else:
+            scores = np.full(len(kept), np.nan)
+        parts.append(
+            Judged(
+                np.full(len(kept), session_on, dtype="datetime64[D]"),
+                kept.instrument_ids,
+                scores.astype(np.float32),
+                rank_by_rule(recipe, kept.X, features) if recipe.rule else np.zeros(len(kept)),
             )
         )
     known = [_known(day) for day in scored]
@@ -200,10 +219,10 @@ def judge_year(
     metrics = quality.as_dict() | {
         "refused_sessions": refused,
         "scored_sessions": len(scored),
-        "judged_to_on": rows.panel.sessions[days[-1][0]].isoformat() if days else None,
+        "judged_to_on": judged_to_on.isoformat() if judged_to_on else None,
         "calibration": calibration(known),
     }
-    return _flatten(scored), metrics
+    return _joined(parts), metrics
 
 
 def _cut(rows: Rows, part: slice) -> Rows:
@@ -224,15 +243,14 @@ def _known(day: ScoredDay) -> ScoredDay:
     )
 
 
-def _flatten(days: Sequence[ScoredDay]) -> OutOfFold:
-    if not days:
-        return OutOfFold(np.empty(0, "datetime64[D]"), np.empty(0, np.int32), np.empty(0, np.float32))
-    return OutOfFold(
-        session_on=np.repeat(
-            np.array([day.session_on for day in days], dtype="datetime64[D]"), [len(day.scores) for day in days]
-        ),
-        instrument_ids=np.concatenate([day.instrument_ids for day in days]),
-        scores=np.concatenate([day.scores for day in days]).astype(np.float32),
+def _joined(parts: Sequence[Judged]) -> Judged:
+    if not parts:
+        return Judged(np.empty(0, "datetime64[D]"), np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0))
+    return Judged(
+        np.concatenate([part.session_on for part in parts]),
+        np.concatenate([part.instrument_ids for part in parts]),
+        np.concatenate([part.scores for part in parts]),
+        np.concatenate([part.plain for part in parts]),
     )
 
 

@@ -36,6 +36,7 @@ from core.progress import Progress, silent
 from database.queries import models
 from database.session import transaction
 from database.tables.models import ModelVersion
+from ml_models.algorithms.xgboost_trees import XgboostModel
 from ml_models.artefact import MANIFEST_FILE, load
 
 EXPERIMENT = "screeners"
@@ -73,7 +74,8 @@ def sync_tracking(*, tracking_uri: str, progress: Progress = silent) -> SyncRepo
     Raises Unreachable when the server does not answer; nothing is lost then, the next sync begins where this ended.
     """
     with transaction() as session:
-        rows = models.untracked_models(session, kind=KIND)
+        untracked = models.untracked_models(session, kind=KIND)
+    rows = [row for row in untracked if row.algorithm == models.STANDARD_SCREENER]
     trainings = [list(folds) for _, folds in groupby(rows, key=lambda row: row.strategy)]
     champions: list[str] = []
     if trainings:
@@ -163,8 +165,10 @@ def _register(client: MlflowClient, run_id: str, fold: ModelVersion) -> list[str
     """Log the fold's trees as a model of the active run, register it and let it be champion."""
     target = get_settings().models_dir / fold.artefact_dir
     features = fold.manifest["features"]
+    model = load(target, expected_sha256=fold.artefact_sha256, features=features)
+    assert isinstance(model, XgboostModel), "only the standard algorithm's folds are brought here"
     logged = mlflow.xgboost.log_model(
-        load(target, expected_sha256=fold.artefact_sha256, features=features),
+        model.booster,
         name="model",
         model_format="ubj",
         pip_requirements=_REQUIREMENTS,

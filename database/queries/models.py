@@ -4,29 +4,44 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Date, cast, func, literal, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from database.session import Session, advisory_lock
 from database.tables.models import ModelVersion
 
+# The screener whose out-of-fold scores everybody else learns from and is measured by; its rivals disturb nobody.
+STANDARD_SCREENER = "xgboost"
+
 
 def valid_models(session: Session, *, kind: str, as_of: date) -> dict[str, ModelVersion]:
-    """By strategy, the newest version whose fold may serve on `as_of`."""
+    """By strategy, the newest version of the standard algorithm whose fold may serve on `as_of`."""
     rows = session.scalars(
         select(ModelVersion)
-        .where(ModelVersion.kind == kind, ModelVersion.valid_from_on <= as_of, ModelVersion.valid_to_on > as_of)
-        .order_by(ModelVersion.strategy, ModelVersion.version)
+        .where(*_family(kind, None, tuned=False), ModelVersion.valid_from_on <= as_of, ModelVersion.valid_to_on > as_of)
+        .order_by(ModelVersion.strategy, ModelVersion.valid_from_on, ModelVersion.version)
     )
     return {row.strategy: row for row in rows}
 
 
-def newest_folds(session: Session, *, kind: str, strategies: Collection[str] | None = None) -> list[ModelVersion]:
-    """The newest version of each fold, by strategy and valid_from_on: all strategies, or those named."""
+def newest_folds(
+    session: Session,
+    *,
+    kind: str,
+    strategies: Collection[str] | None = None,
+    algorithm: str | None = None,
+    tuned: bool = False,
+    mid_year: bool = False,
+) -> list[ModelVersion]:
+    """The newest version of each yearly fold, by strategy and valid_from_on: all strategies, or those named.
+
+    Of the standard algorithm with its usual parameters, unless another or the tuned ones are asked for; `mid_year`
+    asks for the folds that begin to serve in the middle of a year.
+    """
     query = (
         select(ModelVersion)
         .ext(distinct_on(ModelVersion.strategy, ModelVersion.valid_from_on))
-        .where(ModelVersion.kind == kind)
+        .where(*_family(kind, algorithm, tuned=tuned), _is_yearly != mid_year)
         .order_by(ModelVersion.strategy, ModelVersion.valid_from_on, ModelVersion.version.desc())
     )
     if strategies is not None:
@@ -34,16 +49,35 @@ def newest_folds(session: Session, *, kind: str, strategies: Collection[str] | N
     return list(session.scalars(query))
 
 
+_is_tuned = func.coalesce(ModelVersion.manifest["tuned"].as_boolean(), literal(False))
+_is_yearly = ModelVersion.valid_from_on == cast(func.date_trunc("year", ModelVersion.valid_from_on), Date)
+
+
+def _family(kind: str, algorithm: str | None, *, tuned: bool) -> list[ColumnElement[bool]]:
+    """Conditions on the versions of a kind that follow one another: one algorithm, tuned or not."""
+    wanted = algorithm or (STANDARD_SCREENER if kind == "screener" else None)
+    return [
+        ModelVersion.kind == kind,
+        _is_tuned == tuned,
+        *([] if wanted is None else [ModelVersion.algorithm == wanted]),
+    ]
+
+
 def add_model(session: Session, model: ModelVersion) -> tuple[ModelVersion, bool]:
     """Give `model` the next version of its name and store it; returns (row, whether it is new).
 
-    Where the fold's newest version has the same input_hash, that one is returned as it stands. Two writers at once:
-    the second waits.
+    Where the fold's newest version of the same algorithm, tuned or not, has the same input_hash, that one is returned
+    as it stands. Two writers at once: the second waits.
     """
     advisory_lock(session, f"acis:model:{model.name}")
     present = session.scalar(
         select(ModelVersion)
-        .where(ModelVersion.name == model.name, ModelVersion.valid_from_on == model.valid_from_on)
+        .where(
+            ModelVersion.name == model.name,
+            ModelVersion.valid_from_on == model.valid_from_on,
+            ModelVersion.algorithm == model.algorithm,
+            _is_tuned == bool(model.manifest.get("tuned")),
+        )
         .order_by(ModelVersion.version.desc())
         .limit(1)
     )

@@ -13,8 +13,9 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from database.columnar import copy_rows, read_frame
+from database.queries.models import STANDARD_SCREENER
 from database.session import Session
-from database.tables.scores import Score, ScoreBatch
+from database.tables.scores import OutOfFoldScore, Score, ScoreBatch
 
 
 @dataclass(frozen=True)
@@ -118,14 +119,30 @@ def add_out_of_fold(
     )
 
 
+def scores_of_folds(session: Session, *, model_version_ids: Sequence[int]) -> dict[int, dict[date, dict[int, float]]]:
+    """model_version_id -> session -> instrument_id -> what that fold said out of sample."""
+    said: dict[int, dict[date, dict[int, float]]] = {}
+    rows = session.execute(
+        select(
+            OutOfFoldScore.model_version_id,
+            OutOfFoldScore.session_on,
+            OutOfFoldScore.instrument_id,
+            OutOfFoldScore.score,
+        ).where(OutOfFoldScore.model_version_id.in_(model_version_ids))
+    )
+    for model_version_id, session_on, instrument_id, score in rows:
+        said.setdefault(model_version_id, {}).setdefault(session_on, {})[instrument_id] = score
+    return said
+
+
 def read_out_of_fold(
     *, as_of: date, strategies: Collection[str] | None = None, first_on: date | None = None
 ) -> pl.DataFrame:
     """strategy, session_on, instrument_id (i32), score (f32), by all three, of sessions in [first_on, as_of].
 
-    Each session's scores come from the newest version of the fold that was valid on it, so no score ever saw its own
-    session. Sessions are weekly; a session on which a strategy would have been refused has no rows. Reads committed
-    rows only.
+    Each session's scores come from the newest version of the yearly fold that was valid on it, of the standard
+    algorithm with its usual parameters, so no score ever saw its own session. Sessions are weekly; a session on which
+    a strategy would have been refused has no rows. Reads committed rows only.
     """
     return read_frame(
         """
@@ -133,6 +150,8 @@ def read_out_of_fold(
             select distinct on (strategy, valid_from_on) strategy, model_version_id
             from model_versions
             where kind = 'screener' and ($3::text is null or strategy = any(string_to_array($3, ' ')))
+                and algorithm = $4 and not coalesce((manifest ->> 'tuned')::boolean, false)
+                and valid_from_on = date_trunc('year', valid_from_on)
             order by strategy, valid_from_on, version desc
         )
         select folds.strategy, session_on, instrument_id, score
@@ -140,5 +159,10 @@ def read_out_of_fold(
         where session_on between $1 and $2
         order by 1, 2, 3
         """,
-        [first_on or date(1900, 1, 1), as_of, None if strategies is None else " ".join(strategies)],
+        [
+            first_on or date(1900, 1, 1),
+            as_of,
+            None if strategies is None else " ".join(strategies),
+            STANDARD_SCREENER,
+        ],
     )

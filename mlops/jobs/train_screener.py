@@ -18,6 +18,7 @@ from ml_models.service import (
     extend_screeners,
     judge_screeners,
     plan_training,
+    record_trials,
     store_fold,
     train_screeners,
 )
@@ -67,6 +68,8 @@ def run_train_screener(
     with exclusive_run(TrainScreener.name, newest, _BOOK):
         with transaction() as session:
             plan = plan_training(session, strategies=strategies, years=years, full=full)
+        with transaction() as session:
+            record_trials(session, plan)
         trained = []
         for fold in train_screeners(plan, progress=progress):
             with transaction() as session:

@@ -1,7 +1,6 @@
 """Builders of score batches and out-of-fold scores, and a synthetic market for the screeners to learn from."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -17,10 +16,11 @@ from database.tables.scores import Score, ScoreBatch
 from features.feature import Feature
 from features.library import FEATURES
 from ml_models.labels import PricePanel, forward_returns
-from ml_models.recipe import WEEKLY, Recipe
 from tests.factories.models import create_model
 
 SIGNAL = "momentum_63"
+# Trees that a small synthetic market can feed.
+QUICK_TREES = {"rounds_max": 40, "patience_rounds": 20, "leaf_rows_min": 20}
 SCREENER_FEATURES: tuple[Feature, ...] = tuple(
     FEATURES[name]
     for name in (
@@ -52,14 +52,19 @@ def create_batch(
     scores: Sequence[float] | None = None,
     refused: str | None = None,
     model: ModelVersion | None = None,
+    lane: str = "served",
+    source: str = "model",
 ) -> ScoreBatch:
-    """A night's batch with `instrument_ids` best first; their scores fall evenly from 0.6 unless given."""
-    if refused is None:
+    """A night's batch with `instrument_ids` best first; their scores fall evenly from 0.6 unless given.
+
+    With `source` "rule" it is the plain rule's.
+    """
+    if refused is None and source == "model":
         model = model or create_model(session, strategy=strategy, year=session_on.year)
     batch = ScoreBatch(
-        lane="served",
-        source="model",
-        source_reason="",
+        lane=lane,
+        source=source,
+        source_reason="made for a test",
         session_on=session_on,
         strategy=strategy,
         status="refused" if refused else "scored",
@@ -123,11 +128,6 @@ def make_snapshots(first_year: int, last_year: int) -> dict[int, Snapshot]:
         )
         for year in range(first_year, last_year + 1)
     }
-
-
-def quick(recipe: Recipe) -> Recipe:
-    """The recipe with trees that a small synthetic market can feed."""
-    return replace(recipe, parameters=replace(WEEKLY, rounds_max=40, patience_rounds=20, leaf_weight_min=20.0))
 
 
 def make_panel(*, first_year: int, last_year: int, instruments: int = 60, seed: int = 1) -> PricePanel:

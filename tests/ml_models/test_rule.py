@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from scipy.stats import rankdata
 
 from features.library import FEATURES
+from ml_models.algorithm import is_market_wide
 from ml_models.recipe import Recipe, RuleTerm
 from ml_models.recipes import RECIPES
 from ml_models.rule import explain_by_rule, mean_ranks, rank_by_rule
-from ml_models.screener import is_market_wide
 
 SHOWN = tuple(FEATURES[name] for name in ("volatility_252", "momentum_21", "beta_252"))
 CALM = Recipe("toy_largecap", (), {}, rule=(RuleTerm("volatility_252", "low"), RuleTerm("beta_252", "low")))
@@ -88,4 +88,4 @@ class TestEveryRecipe:
         assert kept.keys() & {term.feature for term in recipe.rule}
 
     def test_its_rule_does_not_shape_the_model(self, recipe: Recipe) -> None:
-        assert replace(recipe, rule=()).fingerprint(full=False) == recipe.fingerprint(full=False)
+        assert replace(recipe, rule=()).shape() == recipe.shape()

@@ -25,8 +25,8 @@ from database.tables.scores import ScoreBatch
 from database.tables.verdicts import GateVerdict
 from features.library import FEATURES
 from features.service import build_features, cross_section
-from ml_models import night, training
-from ml_models.artefact import MODEL_FILE
+from ml_models import configuration, night
+from ml_models.algorithms.xgboost_trees import FILE as MODEL_FILE
 from ml_models.recipes import RECIPES
 from ml_models.screening import loaded
 from ml_models.service import (
@@ -111,14 +111,14 @@ class TestPlanTraining:
         assert len(plan(full=True).missing) == 6
 
     def test_changed_code_makes_all_missing(self, trained: None, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(training, "shaping_code_hash", lambda: "other")
+        monkeypatch.setattr(configuration, "code_hash", lambda _: "other")
         assert len(plan().missing) == 6
 
 
 class TestStoreFold:
     def test_a_second_time_changes_nothing(self, trained: None, monkeypatch: pytest.MonkeyPatch) -> None:
         before = fingerprint("model_versions"), fingerprint("out_of_fold_scores")
-        monkeypatch.setattr(training, "shaping_code_hash", lambda: "other")
+        monkeypatch.setattr(configuration, "code_hash", lambda _: "other")
         again = replace(plan(strategies=["momentum_largecap"]).missing[0], input_hash="")
         monkeypatch.undo()
         fold = next(iter(train_screeners(TrainingPlan((again,), (), 1))))
@@ -318,20 +318,17 @@ class TestScoreNight:
         assert batches["momentum_largecap"].model_version_id == before.model_version_id
         assert "serves again" in batches["momentum_largecap"].source_reason
 
-    @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(data=st.data())
     def test_whatever_happens_to_roles_no_unjudged_model_is_served(self, night: Session, data: st.DataObject) -> None:
         with night.begin_nested() as savepoint:
             model = self.model_of(night, "momentum_largecap")
-            days = st.dates(date(2016, 12, 1), NIGHT)
-            for _ in range(data.draw(st.integers(0, 6))):
-                if data.draw(st.booleans()):
-                    verdict = data.draw(st.sampled_from(["pass", "fail", "not_proven"]))
-                    create_verdict(night, model, verdict=verdict, as_of=data.draw(days))
-                change = data.draw(st.sampled_from(CHANGES))
+            days = st.sampled_from([date(2016, 12, 1), date(2017, 1, 1), date(2017, 4, 3), date(2017, 7, 1)])
+            for _ in range(data.draw(st.integers(2, 8))):
+                change, day = data.draw(st.sampled_from(CHANGES)), data.draw(days)
                 with suppress(Refused, InputError):
-                    change(night, model, data.draw(days))
-            as_of = data.draw(st.sampled_from([date(2016, 12, 29), date(2017, 1, 3), date(2017, 4, 3), NIGHT]))
+                    change(night, model, day)
+            as_of = data.draw(st.sampled_from([NIGHT, NIGHT, date(2016, 12, 29), date(2017, 4, 3)]))
             (batch,) = (row for row in score_night(night, as_of=as_of) if row.strategy == model.strategy)
             if batch.source == "model":
                 assert batch.model_version_id == model.model_version_id
@@ -344,6 +341,9 @@ class TestScoreNight:
 
 
 CHANGES: tuple[Callable[[Session, ModelVersion, date], object], ...] = (
+    lambda session, model, day: create_verdict(session, model, verdict="pass", as_of=day),
+    lambda session, model, day: create_verdict(session, model, verdict="fail", as_of=day),
+    lambda session, model, day: create_verdict(session, model, verdict="not_proven", as_of=day),
     lambda session, model, day: roles.register(session, model=model, effective_on=day, actor="gate"),
     lambda session, model, day: roles.promote(session, model=model, effective_on=day, actor="gate"),
     lambda session, model, day: roles.rollback(

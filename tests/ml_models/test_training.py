@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,23 +12,53 @@ from hypothesis import strategies as st
 
 from core.errors import DataMissing
 from database.queries.features import Snapshot
+from ml_models.algorithm import Parameters
+from ml_models.algorithms import ALGORITHMS
+from ml_models.algorithms.xgboost_trees import XgboostModel
+from ml_models.configuration import Configuration
 from ml_models.dataset import Dataset
 from ml_models.labels import PricePanel
 from ml_models.lessons import gather_lessons
-from ml_models.recipe import Keep, Recipe
+from ml_models.recipe import Keep, Recipe, RuleTerm
 from ml_models.recipes import RECIPES
 from ml_models.training import FoldPlan, TrainedFold, plan_fold, train_fold
 from quant.splits import walk_forward
-from tests.factories.scores import SCREENER_FEATURES, SIGNAL, make_panel, make_snapshots, quick, signal_reader
+from tests.factories.scores import (
+    QUICK_TREES,
+    SCREENER_FEATURES,
+    SIGNAL,
+    make_panel,
+    make_snapshots,
+    signal_reader,
+)
 
-TOY = quick(Recipe(strategy="toy_largecap", keeps=(Keep("momentum_252_21", "high", 0.7),), emphasis={}))
-GROWTH = quick(RECIPES["growth_largecap"])
+TOY = Recipe(
+    strategy="toy_largecap",
+    keeps=(Keep("momentum_252_21", "high", 0.7),),
+    emphasis={},
+    rule=(RuleTerm("momentum_252_21", "high"),),
+)
+GROWTH = RECIPES["growth_largecap"]
+XGBOOST = ALGORITHMS["xgboost"]
 NAMES = tuple(feature.name for feature in SCREENER_FEATURES)
 SNAPSHOTS = make_snapshots(2010, 2014)
 
 
-def plan(recipe: Recipe, year: int, snapshots: Mapping[int, Snapshot] = SNAPSHOTS, *, full: bool = False) -> FoldPlan:
-    return plan_fold(recipe, year, snapshots, SCREENER_FEATURES, full=full)
+def plan(
+    recipe: Recipe,
+    year: int,
+    snapshots: Mapping[int, Snapshot] = SNAPSHOTS,
+    *,
+    parameters: Parameters = QUICK_TREES,
+    origin: dict[str, Any] | None = None,
+    begins_on: date | None = None,
+) -> FoldPlan:
+    return plan_fold(
+        Configuration(recipe, XGBOOST, XGBOOST.configured(parameters), origin or {}),
+        snapshots,
+        SCREENER_FEATURES,
+        valid_from_on=begins_on or date(year, 1, 1),
+    )
 
 
 def make_dataset(panel: PricePanel, *, strength: float = 0.0, stale: tuple[str, ...] = ()) -> Dataset:
@@ -67,14 +98,19 @@ class TestPlanFold:
             planned.input_hash
             for planned in (
                 plan(TOY, 2014),
-                plan(TOY, 2014, SNAPSHOTS, full=True),
                 plan(TOY, 2013),
+                plan(TOY, 2014, begins_on=date(2014, 7, 1)),
                 plan(TOY, 2014, changed),
                 plan(other, 2014),
-                plan(replace(TOY, parameters=replace(TOY.parameters, depth_max=4)), 2014),
+                plan(TOY, 2014, parameters={**QUICK_TREES, "depth_max": 4}),
+                plan(TOY, 2014, origin={"study": "a"}),
             )
         }
-        assert len(hashes) == 6
+        assert len(hashes) == 7
+
+    def test_the_plain_rule_does_not(self) -> None:
+        other = replace(TOY, rule=(RuleTerm("volatility_252", "low"),))
+        assert plan(other, 2014).input_hash == plan(TOY, 2014).input_hash
 
     def test_the_test_year_itself_does_not(self) -> None:
         changed = SNAPSHOTS | {2014: replace(SNAPSHOTS[2014], content_hash="tomorrow")}
@@ -129,16 +165,17 @@ class TestTrainFold:
     def test_finds_the_planted_signal_in_the_year_it_never_saw(self, planted: TrainedFold) -> None:
         assert planted.metrics["auc"] > 0.7
         assert planted.metrics["rank_ic_t"] > 5
-        assert planted.booster.get_score(importance_type="gain").keys() >= {SIGNAL}
+        assert isinstance(planted.model, XgboostModel)
+        assert planted.model.booster.get_score(importance_type="gain").keys() >= {SIGNAL}
 
     def test_finds_nothing_where_there_is_nothing(self, barren: TrainedFold) -> None:
         assert abs(barren.metrics["auc"] - 0.5) < 0.05
 
     def test_scores_the_eligible_universe_of_every_fifth_session(self, planted: TrainedFold, panel: PricePanel) -> None:
-        sessions = np.unique(planted.out_of_fold.session_on)
+        sessions = np.unique(planted.judged.session_on)
         assert sessions.astype(object).tolist() == make_dataset(panel).sampled_sessions(2013)
         # Seventy percent of sixty stocks pass the filter.
-        assert set(np.bincount(np.searchsorted(sessions, planted.out_of_fold.session_on))) == {42}
+        assert set(np.bincount(np.searchsorted(sessions, planted.judged.session_on))) == {42}
 
     def test_states_what_it_is(self, planted: TrainedFold) -> None:
         manifest = planted.manifest
@@ -151,7 +188,7 @@ class TestTrainFold:
         rows = make_dataset(panel, strength=1.0, stale=("sustainable_growth", "sales_growth", "earnings_growth"))
         trained = train_fold(plan(GROWTH, 2013), rows, SCREENER_FEATURES)
         assert trained.manifest.train_rows > 1000
-        assert len(trained.out_of_fold.scores) == 0
+        assert len(trained.judged.scores) == 0
         assert trained.metrics["refused_sessions"] == len(rows.sampled_sessions(2013))
         assert trained.metrics["auc"] is None
 
@@ -162,5 +199,31 @@ class TestTrainFold:
             panel.prices[: sum(day.year < 2014 for day in panel.sessions)],
         )
         trained = train_fold(plan(TOY, 2014), make_dataset(begun), SCREENER_FEATURES)
-        assert len(trained.out_of_fold.scores) == 0
+        assert len(trained.judged.scores) == 0
         assert trained.fold.valid_from_on == date(2014, 1, 1)
+
+
+BEGINS_ON = date(2013, 7, 1)
+
+
+@pytest.fixture(scope="module")
+def retrained(panel: PricePanel) -> TrainedFold:
+    return train_fold(plan(TOY, 2013, begins_on=BEGINS_ON), make_dataset(panel, strength=1.0), SCREENER_FEATURES)
+
+
+class TestMidYear:
+    def test_learns_from_the_year_that_it_serves_up_to_its_first_day(self, retrained: TrainedFold) -> None:
+        assert retrained.manifest.validation_to_on > "2013-04-01"
+        assert date(2013, 5, 1) < retrained.fold.last_label_on < BEGINS_ON
+        assert (retrained.manifest.valid_from_on, retrained.manifest.valid_to_on) == ("2013-07-01", "2014-01-01")
+
+    def test_is_judged_on_what_it_serves_alone(self, retrained: TrainedFold) -> None:
+        said = retrained.judged.said()
+        assert said.session_on.min() >= np.datetime64(BEGINS_ON)
+        assert retrained.metrics["scored_sessions"] == len(np.unique(said.session_on)) == 27
+        # The plain rule is known for the year before it too: the fold may be set behind another.
+        assert retrained.judged.session_on.min() == np.datetime64("2013-01-01")
+
+    def test_needs_features_of_its_own_year(self) -> None:
+        with pytest.raises(DataMissing, match="needs today's features of the years up to 2015"):
+            plan(TOY, 2015, begins_on=date(2015, 7, 1))

@@ -1,6 +1,7 @@
 """Models reach MLflow, late or soon, once; and a data scientist can load the champion."""
 
 from collections.abc import Iterator
+from datetime import date
 
 import mlflow
 import numpy as np
@@ -13,18 +14,21 @@ from core.config import get_settings
 from core.errors import Unreachable
 from database.queries import models
 from database.session import transaction
+from ml_models.algorithm import probabilities
+from ml_models.algorithms import ALGORITHMS
 from ml_models.artefact import load
+from ml_models.configuration import Configuration
 from ml_models.dataset import Dataset
 from ml_models.folds import store_fold
 from ml_models.recipe import Recipe
-from ml_models.screener import margins, probabilities
 from ml_models.training import plan_fold, train_fold
 from mlops.registry import CHAMPION, EXPERIMENT, KIND, sync_tracking
-from tests.factories.scores import SCREENER_FEATURES, make_panel, make_snapshots, quick, signal_reader
+from tests.factories.scores import QUICK_TREES, SCREENER_FEATURES, make_panel, make_snapshots, signal_reader
 
 # MLflow warns about its own code; ours is held to errors everywhere else.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
-TOY = quick(Recipe(strategy="toy_largecap", keeps=(), emphasis={}))
+TOY = Recipe(strategy="toy_largecap", keeps=(), emphasis={})
+XGBOOST = ALGORITHMS["xgboost"]
 NAME = TOY.model_name
 
 
@@ -40,7 +44,12 @@ def train(*years: int) -> None:
         years_kept=6,
     )
     for year in years:
-        plan = plan_fold(TOY, year, make_snapshots(2010, 2013), SCREENER_FEATURES, full=False)
+        plan = plan_fold(
+            Configuration(TOY, XGBOOST, XGBOOST.configured(QUICK_TREES)),
+            make_snapshots(2010, 2013),
+            SCREENER_FEATURES,
+            valid_from_on=date(year, 1, 1),
+        )
         with transaction() as session:
             store_fold(session, train_fold(plan, rows, SCREENER_FEATURES))
 
@@ -123,4 +132,4 @@ class TestSyncTracking:
         with transaction() as session:
             row = models.newest_folds(session, kind="screener")[-1]
         own = load(get_settings().models_dir / row.artefact_dir, expected_sha256=row.artefact_sha256)
-        np.testing.assert_allclose(predicted, probabilities(margins(own, X)), atol=1e-7)
+        np.testing.assert_allclose(predicted, probabilities(own.margins(X)), atol=1e-7)

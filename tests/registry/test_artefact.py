@@ -91,7 +91,7 @@ class Stored:
 def store(root: Path, kind: str, *, year: int, content: bytes | None = None) -> Stored:
     """Save a model as training does."""
     if kind == "screener":
-        files, columns = {MODEL_FILE[kind]: content or grow(year)}, {"features": FEATURES}
+        files, columns = {MODEL_FILE[kind]: content or grow(year)}, {"algorithm": "xgboost", "features": FEATURES}
     else:
         files, columns = {MODEL_FILE[kind]: content or graph(year)}, columns_here()
     folder, digest, _ = artefact.save(root, name=NAME[kind], label=str(year), files=files, description=columns)
@@ -533,7 +533,7 @@ class TestTrees:
 
     def test_that_name_other_features_than_their_manifest(self, installation: Path) -> None:
         stored = store(installation, "screener", year=2017, content=grow(1, ("b", "a")))
-        with pytest.raises(ArtefactRefused, match="its trees name other features than its manifest"):
+        with pytest.raises(ArtefactRefused, match="its files name other features than its manifest"):
             stored.load()
 
     @pytest.mark.parametrize("content", [b"{}", b"{L}", b"{i\x01xi\x01}", b"{L" + b"\xff" * 200 + b"}"])
