@@ -73,6 +73,7 @@ def roll_back_champion(
     session: Session, *, name: str, by: str, reason: str, to_nobody: bool = False, effective_on: date | None = None
 ) -> Decision:
     """Take the champion out, back to the one before it or to nobody."""
+    _require_address(by)
     day = _forward(session, name, effective_on)
     return _told(
         session,
@@ -119,8 +120,15 @@ def newest_session(session: Session) -> date:
 def _on_champion(
     change: Callable[..., ModelRole], session: Session, name: str, by: str, reason: str, effective_on: date | None
 ) -> Decision:
+    _require_address(by)
     day = _forward(session, name, effective_on)
     return _told(session, change(session, name=name, effective_on=day, actor=by, reason=reason))
+
+
+def _require_address(by: str) -> None:
+    """People sign with their address, which also tells their changes from those of the platform's own rules."""
+    if "@" not in by:
+        raise InputError(f"by is {by!r}: give the e-mail address of who decides")
 
 
 def _forward(session: Session, name: str, effective_on: date | None) -> date:

@@ -38,6 +38,16 @@ def challengers(session: Session, *, kind: str, as_of: date) -> dict[str, ModelV
     return queries.holders(session, kind=kind, role="challenger", as_of=as_of)
 
 
+def contenders(session: Session, *, kind: str, as_of: date) -> list[ModelVersion]:
+    """Of each configuration of each strategy, the newest version that may serve on `as_of`, by strategy and version."""
+    newest: dict[tuple[str, int | None], ModelVersion] = {}
+    for model in queries.versions_in_service(session, kind=kind, as_of=as_of):
+        rival = newest.get((model.strategy, model.trial_id))
+        if rival is None or (rival.valid_from_on, rival.version) < (model.valid_from_on, model.version):
+            newest[model.strategy, model.trial_id] = model
+    return sorted(newest.values(), key=lambda model: (model.strategy, model.version))
+
+
 @dataclass
 class Standing:
     """A name's roles after some of its changes: version ids; `crowned` are the changes that made champions, in order.

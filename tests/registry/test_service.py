@@ -16,7 +16,7 @@ from mlops.jobs import judge_models
 from registry import decisions, evidence, service, trials, verdicts
 from registry.alerts import open_alerts
 from registry.decisions import promote_version
-from registry.roles import challengers, champions, rollback
+from registry.roles import challengers, champions, hold, rollback
 from registry.service import Candidate, judge_candidates
 from registry.trials import record_trial
 from tests.factories.market import create_market
@@ -207,13 +207,25 @@ class TestWhatChangesLater:
         model = ready(session, create_candidate(session, ratio=SKILL))
         judged(session)
         create_reading(session, model, on=NEXT, is_alarm=True)
-        assert judged(session, NEXT).outcome == "on_hold"
+        assert judged(session, NEXT).outcome == "champion", "one night's alarm is not acted on"
+        third, fourth = date(2017, 1, 5), date(2017, 1, 6)
+        create_reading(session, model, on=third, is_alarm=True)
+        assert judged(session, third).outcome == "on_hold"
+        assert serving(session, third) is None
+        assert challengers(session, kind="screener", as_of=third) == {"momentum_largecap": model}
+        assert judged(session, fourth).outcome == "on_hold"
+        create_reading(session, model, on=fourth)
+        assert judged(session, fourth).outcome == "champion"
+        assert serving(session, fourth) is model
+
+    def test_a_hold_by_people_is_not_the_gates_to_lift(self, session: Session) -> None:
+        model = ready(session, create_candidate(session, ratio=SKILL))
+        judged(session)
+        hold(session, name=model.name, effective_on=NIGHT, actor="ada@firm.example", reason="earnings season")
+        rival = create_candidate(session, ratio=SKILL, version=2, seed=2)
+        create_reading(session, rival, on=NIGHT)
+        assert "pass" in {one.verdict for one in judge_candidates(session, as_of=NEXT)}
         assert serving(session, NEXT) is None
-        later = date(2017, 1, 5)
-        assert judged(session, later).outcome == "on_hold"
-        create_reading(session, model, on=later)
-        assert judged(session, later).outcome == "champion"
-        assert serving(session, later) is model
 
     def test_who_was_taken_out_does_not_come_back_by_itself(self, session: Session) -> None:
         model = ready(session, create_candidate(session, ratio=SKILL))
@@ -238,7 +250,7 @@ class TestWhatChangesLater:
         judged(session)
         newer = create_model(session, version=2, trial_id=model.trial_id, metrics={})
         create_reading(session, newer, on=NIGHT)
-        assert [told.outcome for told in judge_candidates(session, as_of=NEXT)] == ["champion", "promoted"]
+        assert [told.outcome for told in judge_candidates(session, as_of=NEXT)] == ["superseded", "promoted"]
         assert serving(session, NEXT) is newer
 
     def test_another_configuration_waits_in_shadow(self, session: Session) -> None:
@@ -259,3 +271,35 @@ def test_nobody_hands_the_number_of_trials_in(module: ModuleType) -> None:
     assert functions
     for function in functions:
         assert not {"trials", "trial_count", "n_trials"} & set(inspect.signature(function).parameters), function
+
+
+class TestSeveralConfigurations:
+    def test_the_most_convincing_of_those_that_pass_serves(self, session: Session) -> None:
+        weaker = ready(session, create_candidate(session, ratio=4.0, seed=1))
+        stronger = create_candidate(session, ratio=6.0, version=2, seed=2)
+        create_reading(session, stronger, on=NIGHT)
+        told = {one.version: one.outcome for one in judge_candidates(session, as_of=NIGHT)}
+        assert serving(session) is stronger
+        assert challengers(session, kind="screener", as_of=NIGHT) == {"momentum_largecap": weaker}
+        assert told == {1: "registered", 2: "promoted"}
+
+    def test_who_runs_in_shadow_stays_there_until_another_passes(self, session: Session) -> None:
+        first = ready(session, create_candidate(session, seed=NOISE))
+        judged(session)
+        second = create_candidate(session, ratio=0.5, version=2, seed=NOISE + 1)
+        create_reading(session, second, on=NIGHT)
+        told = {one.version: one for one in judge_candidates(session, as_of=NEXT)}
+        assert told[2].outcome == "waiting", told[2].sentence
+        assert challengers(session, kind="screener", as_of=NEXT) == {"momentum_largecap": first}
+        third = create_candidate(session, ratio=SKILL, version=3, seed=NOISE + 2)
+        create_reading(session, third, on=NEXT)
+        judge_candidates(session, as_of=date(2017, 1, 5))
+        assert serving(session, date(2017, 1, 5)) is third
+
+    def test_nights_on_which_nothing_changed_say_the_same(self, session: Session) -> None:
+        ready(session, create_candidate(session, ratio=SKILL))
+        second = create_candidate(session, version=2, seed=NOISE)
+        create_reading(session, second, on=NIGHT)
+        judge_candidates(session, as_of=NIGHT)
+        again, later = (judge_candidates(session, as_of=day) for day in (NEXT, date(2017, 1, 5)))
+        assert [(one.verdict_id, one.outcome) for one in again] == [(one.verdict_id, one.outcome) for one in later]
