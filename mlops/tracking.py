@@ -27,6 +27,15 @@ _READY_S = 300
 _ENVIRONMENT = {
     # Scheduled scorers and their runner processes: none is used here.
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    # Nothing that makes the server call out on a client's word: no webhook and no icon has a scheme called "none",
+    # no gateway to language models, no catalogue of them from the network.
+    "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "none",
+    "MLFLOW_ICON_URL_ALLOWED_SCHEMES": "none",
+    "MLFLOW_ENABLE_AI_GATEWAY": "false",
+    "MLFLOW_MODEL_CATALOG_URI": "",
+    # It keeps copies of models for people to look at; it need never load one.
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_SERVER_X_FRAME_OPTIONS": "DENY",
     "GIT_PYTHON_REFRESH": "quiet",
 }
 

@@ -1,11 +1,15 @@
 """The tracking server: starts on an empty database, on loopback only, and is joined rather than started twice."""
 
+import http.client
 import json
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -42,6 +46,33 @@ def own_server(server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
         connection.execute(f'drop database if exists "{name}" with (force)')
 
 
+EXPERIMENT = ("/api/2.0/mlflow/experiments/create", {"name": "planted"})
+WEBHOOK = (
+    "/api/2.0/mlflow/webhooks",
+    {
+        "name": "planted",
+        "url": "https://192.0.2.1/steal",
+        "events": [{"entity": "REGISTERED_MODEL", "action": "CREATED"}],
+    },
+)
+
+
+def asked(uri: str, request: tuple[str, dict[str, Any]], *, host: str | None = None, origin: str | None = None) -> int:
+    """Status of the server's answer to one request."""
+    path, body = request
+    headers = {"Content-Type": "application/json"}
+    headers |= ({"Host": host} if host else {}) | ({"Origin": origin} if origin else {})
+    with closing(http.client.HTTPConnection(uri.removeprefix("http://"), timeout=30)) as connection:
+        connection.request("POST", path, json.dumps(body), headers)
+        return connection.getresponse().status
+
+
+def listens_elsewhere(uri: str) -> bool:
+    """Whether the server's port answers on another address of this machine than 127.0.0.1."""
+    with closing(socket.socket()) as probe:
+        return probe.connect_ex(("127.0.0.2", int(uri.rpartition(":")[2]))) == 0
+
+
 def test_life_of_the_server(own_server: str, server: str, tmp_path: Path) -> None:
     assert tracking_uri() is None
     begun = time.monotonic()
@@ -59,6 +90,12 @@ def test_life_of_the_server(own_server: str, server: str, tmp_path: Path) -> Non
     with psycopg.connect(server) as connection:
         found = connection.execute("select 1 from pg_database where datname = %s", (own_server,)).fetchone()
     assert found, "its tables live in a database of their own"
+
+    assert asked(uri, WEBHOOK) == 400, "whoever reaches it could make it call any address"
+    assert asked(uri, EXPERIMENT, host="evil.example") == 403, "a page elsewhere could rebind its name to us"
+    assert asked(uri, EXPERIMENT, origin="https://evil.example") == 403, "a page elsewhere could write"
+    assert asked(uri, EXPERIMENT) == 200
+    assert not listens_elsewhere(uri)
 
     command_line = Path(f"/proc/{tracking_process().process_id()}/cmdline").read_text()
     assert "postgresql" not in command_line, "a password in the URL would be there for all to read"
