@@ -19,11 +19,15 @@ from core.progress import Progress, silent
 from core.version import code_commit
 from database.queries import runs
 from database.queries.accounts import accounts_in_book
+from database.queries.roles import versions_in_service
 from database.session import Session, transaction
 from features.service import build_features
 from market_data.service import Universe, require_session, universe_on
 from ml_models.service import ScoreBatch, score_night
 from quant.service import RegimeReading, detect_regime
+from registry.service import Candidate, judge_candidates
+from registry.serving import title
+from registry.shadow import Finding, keep_ledger, review
 from rl_trading.service import Allocation, allocate_night
 from strategies.service import StrategyChoice, Target, choose_strategy, set_targets
 from trading.service import (
@@ -44,9 +48,12 @@ JOB = "nightly"
 STEPS = (
     "features",
     "universe",
+    "judging",
     "scores",
     "regime",
     "allocations",
+    "shadow",
+    "review",
     "strategy",
     "settling",
     "targets",
@@ -65,9 +72,12 @@ class Decision:
     """What the night decided for everybody, before any account."""
 
     universe: Universe
+    judged: list[Candidate]
     scores: list[ScoreBatch]
+    scorers: dict[int, str]
     regime: RegimeReading
     allocations: list[Allocation]
+    reviewed: list[Finding]
     choice: StrategyChoice
 
 
@@ -125,15 +135,23 @@ def decide(as_of: date, clockwork: Clockwork) -> Decision:
         build_features()
     with clockwork.step("universe") as session:
         universe = universe_on(session, as_of=as_of)
+    with clockwork.step("judging") as session:
+        judged = judge_candidates(session, as_of=as_of)
     with clockwork.step("scores") as session:
         scores = score_night(session, as_of=as_of)
+        in_service = versions_in_service(session, kind="screener", as_of=as_of)
+        scorers = {model.model_version_id: title(model) for model in in_service}
     with clockwork.step("regime") as session:
         regime = detect_regime(session, as_of=as_of)
     with clockwork.step("allocations") as session:
         allocations = allocate_night(session, as_of=as_of)
+    with clockwork.step("shadow") as session:
+        keep_ledger(session, as_of=as_of)
+    with clockwork.step("review") as session:
+        reviewed = review(session, as_of=as_of)
     with clockwork.step("strategy") as session:
         choice = choose_strategy(session, as_of=as_of)
-    return Decision(universe, scores, regime, allocations, choice)
+    return Decision(universe, judged, scores, scorers, regime, allocations, reviewed, choice)
 
 
 def trade(as_of: date, book: str, clockwork: Clockwork) -> tuple[list[ClientReport], list[Target]]:
@@ -224,6 +242,8 @@ def _report(
                 "strategy": name,
                 "status": batch.status,
                 "reason": batch.reason,
+                "scored_by": _scorer(decision, batch),
+                "scored_reason": batch.source_reason or None,
                 "eligible": batch.eligible_count,
                 "screened": batch.scored_count,
                 "allocator": weighed[name].allocator if name in weighed else None,
@@ -231,9 +251,20 @@ def _report(
             }
             for name, batch in sorted(scored.items())
         ],
+        "models": {
+            "judged": [asdict(candidate) for candidate in decision.judged],
+            "shadow": [asdict(finding) for finding in decision.reviewed],
+        },
         "clients": [_client(report, targets) for report in reports],
         "seconds": {**seconds, "total": round(sum(seconds.values()), 4)},
     }
+
+
+def _scorer(decision: Decision, batch: ScoreBatch) -> str | None:
+    """The model version that scored, or the plain rule; nobody where the strategy was refused."""
+    if batch.status == "refused":
+        return None
+    return "plain rule" if batch.model_version_id is None else decision.scorers[batch.model_version_id]
 
 
 def _client(report: ClientReport, targets: list[Target]) -> dict[str, Any]:

@@ -38,19 +38,31 @@ def show_night(result: dict[str, Any]) -> None:
     say(f"strategy {strategy['name']}: {strategy['reason']}")
     print_table(
         "strategies of the night",
-        ["strategy", "status", ">eligible", ">screened", "allocator", "why"],
+        ["strategy", "status", ">eligible", ">screened", "scored by", "weighed by", "refused because"],
         [
             (
                 row["strategy"],
                 row["status"],
                 row["eligible"],
                 row["screened"],
+                row["scored_by"] or "-",
                 row["allocator"] or "-",
-                row["reason"] or row["allocator_reason"] or "",
+                row["reason"] or "",
             )
             for row in result["strategies"]
         ],
     )
+    print_table(
+        "why they scored and weighed",
+        ["strategy", "scores", "weights"],
+        [
+            (row["strategy"], row["scored_reason"], row["allocator_reason"] or "")
+            for row in result["strategies"]
+            if row["scored_reason"]
+        ],
+    )
+    for finding in result["models"]["shadow"]:
+        say(f"shadow ledger, {finding['name']} version {finding['version']}: {finding['action']}: {finding['reason']}")
     print_table(
         "what happened",
         [

@@ -39,6 +39,7 @@ def _show(replay: Replay) -> None:
     )
     for title, tally in (
         ("strategies", replay.strategies),
+        ("scored by", replay.scorers),
         ("allocators", replay.allocators),
         ("regimes", replay.regimes),
     ):

@@ -13,6 +13,11 @@ from database.session import transaction
 from market_data.service import latest_session, require_session
 from ml_models.service import score_night
 
+_MEANING = {
+    "model": "score = probability of beating the universe's median over the next 21 sessions",
+    "rule": "score = mean rank from 0 to 1 over the plain rule's factors; no probability",
+}
+
 
 def command(
     strategy: Annotated[str, typer.Argument(help="Strategy, for instance growth or growth_largecap.")],
@@ -47,6 +52,8 @@ def command(
         answer = {
             "strategy": name,
             "as_of": day,
+            "source": batch.source,
+            "source_reason": batch.source_reason,
             "model_version_id": batch.model_version_id,
             "feature_hash": batch.feature_hash,
             "universe": batch.universe_count,
@@ -57,8 +64,9 @@ def command(
         print_json(answer)
         return
     say(f"{name} on {day}: {answer['eligible']} of {answer['universe']} stocks eligible, best {len(rows)}")
+    say(str(answer["source_reason"]))
     print_table(
-        "score = probability of beating the universe's median over the next 21 sessions",
+        _MEANING[batch.source],
         [">rank", "symbol", "sector", ">score", "largest reasons"],
         [
             (

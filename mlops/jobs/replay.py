@@ -54,6 +54,7 @@ class Replay:
     fills: int
     refused: int
     strategies: dict[str, int]
+    scorers: dict[str, int]
     allocators: dict[str, int]
     regimes: dict[str, int]
     accounts: list[AccountOutcome]
@@ -115,11 +116,8 @@ def _summary(
 ) -> Replay:
     counts = [report["counts"] for report in reports]
     chosen = [report["strategy"]["name"] for report in reports]
-    allocators = [
-        row["allocator"]
-        for report in reports
-        for row in report["strategies"]
-        if row["strategy"] == report["strategy"]["name"]
+    followed = [
+        next(row for row in report["strategies"] if row["strategy"] == report["strategy"]["name"]) for report in reports
     ]
     return Replay(
         book=book,
@@ -132,7 +130,8 @@ def _summary(
         fills=sum(count["fills"] for count in counts),
         refused=sum(count["refused"] for count in counts),
         strategies=_tally(chosen),
-        allocators=_tally(allocators),
+        scorers=_tally([row["scored_by"] for row in followed]),
+        allocators=_tally([row["allocator"] for row in followed]),
         regimes=_tally([report["regime"]["label"] for report in reports]),
         accounts=_outcomes(book, sessions),
         seconds=round(seconds, 2),

@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from clients.service import add_client
 from core.errors import DataMissing, InputError, NotASession, Refused
+from database.queries.models import valid_models
 from database.queries.runs import exclusive_run
 from database.session import transaction
 from mlops import night
@@ -21,6 +22,7 @@ from mlops.jobs.replay import book_name, run_replay
 from mlops.jobs.train_screener import run_train_screener
 from mlops.night import STEPS
 from tests.factories.market import Market, create_market
+from tests.factories.roles import create_role, create_verdict
 from trading.service import clone_book, explain_order, open_paper_account
 
 pytestmark = pytest.mark.slow
@@ -28,16 +30,23 @@ pytestmark = pytest.mark.slow
 LAST_ON = date(2017, 7, 14)
 NIGHT = date(2017, 6, 30)
 REPLAY = (date(2017, 7, 6), date(2017, 7, 13))
+CHAMPION = "momentum_largecap"
 
 
 @pytest.fixture(scope="module")
 def market(committed_database: str) -> Market:
-    """A market with features, the screeners of 2017 and two clients: one free, one who must approve."""
+    """A market with features, the screeners of 2017 and two clients: one free, one who must approve.
+
+    Two people have made one screener champion against the gate's word; the others have not proven anything.
+    """
     with transaction() as session:
         market = create_market(session, instruments=160, sessions=760, last_on=LAST_ON)
     run_build_features()
     run_train_screener(years=[2017])
     with transaction() as session:
+        model = valid_models(session, kind="screener", as_of=NIGHT)[CHAMPION]
+        verdict = create_verdict(session, model, verdict="not_proven")
+        create_role(session, model, action="override", verdict=verdict)
         for name, autonomous in (("Ada", True), ("Ben", False)):
             account = add_client(session, household=name, name=name, opened_on=NIGHT, autonomous=autonomous)
             open_paper_account(session, account_id=account.account_id)
@@ -75,6 +84,21 @@ class TestRunNight:
         assert counts["orders"] == counts["fills"] > 0
         assert list(report["seconds"]) == [*STEPS, "total"]
         assert {row["strategy"] for row in report["strategies"]} >= {report["strategy"]["name"]}
+
+    def test_says_who_scored_and_weighed_and_why(self, report: dict[str, Any]) -> None:
+        by_name = {row["strategy"]: row for row in report["strategies"]}
+        assert by_name[CHAMPION]["scored_by"] == f"screener-{CHAMPION} version 1"
+        assert "by two people's override" in by_name[CHAMPION]["scored_reason"]
+        for name, row in by_name.items():
+            if name != CHAMPION:
+                assert row["scored_by"] == "plain rule"
+                assert row["scored_reason"].startswith("plain rule: no screener passed the gate; newest verdict")
+            assert row["allocator"] == "inverse_volatility"
+            assert "no learned allocator" in row["allocator_reason"]
+        assert {row["name"] for row in report["models"]["judged"]} == {f"screener-{name}" for name in by_name}
+        assert {row["action"] for row in report["models"]["shadow"]} == {"keep", "wait"} & {
+            row["action"] for row in report["models"]["shadow"]
+        }
 
     def test_each_client_keeps_the_cash_floor(self, report: dict[str, Any]) -> None:
         for client in report["clients"]:
@@ -135,7 +159,7 @@ class TestRunNight:
 
 
 class TestCutOff:
-    @pytest.mark.parametrize("step", ["scores", "targets", "sending", "valuation"])
+    @pytest.mark.parametrize("step", ["scores", "shadow", "targets", "sending", "valuation"])
     def test_a_night_that_failed_is_carried_on(
         self, report: dict[str, Any], step: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -177,6 +201,28 @@ class TestReplay:
             outcome.value_end_usd for outcome in second.accounts
         ]
 
+    def test_no_model_served_that_was_not_champion(self, report: dict[str, Any]) -> None:
+        run_replay(first_on=REPLAY[0], last_on=REPLAY[1])
+        served = rows("""
+            select distinct b.strategy, r.action from score_batches b
+            left join model_roles r on r.model_version_id = b.model_version_id and r.role = 'champion'
+                and r.effective_on <= b.session_on
+            where b.lane = 'served' and b.model_version_id is not null
+        """)
+        assert served == [(CHAMPION, "override")]
+
+    def test_every_lane_has_its_book(self, report: dict[str, Any]) -> None:
+        run_replay(first_on=REPLAY[0], last_on=REPLAY[1])
+        lanes = dict(rows("select lane, count(distinct strategy) from shadow_days group by 1"))
+        assert lanes["served"] == lanes["plain"] == 6
+        assert lanes["screener"] >= 1
+        missing = rows("""
+            select strategy, lane from shadow_days where session_on between '2017-07-06' and '2017-07-13'
+            group by 1, 2 having count(*) <> 6
+        """)
+        assert missing == []
+        assert rows("select count(*) > 0 from shadow_days where traded_cents > 0 and costs_cents > 0") == [(True,)]
+
     def test_paper_accounts_are_left_alone(self, report: dict[str, Any]) -> None:
         run_replay(first_on=REPLAY[0], last_on=REPLAY[1])
         book = book_name(*REPLAY)
@@ -208,11 +254,12 @@ class TestLineage:
             for order_id in orders[:: max(1, len(orders) // 10)]:
                 chain = explain_order(session, order_id=order_id)
                 assert len(chain["recommendation"]["checks"]) == 9
-                assert (
-                    chain["target"]["strategy"]
-                    == chain["allocation"]["strategy"]
-                    == chain["screener"]["manifest"]["strategy"]
-                )
+                assert chain["target"]["strategy"] == chain["allocation"]["strategy"]
+                if chain["screener"]["name"] == "plain rule":
+                    assert chain["screener"]["reason"].startswith("plain rule: no screener passed the gate")
+                else:
+                    assert chain["screener"]["manifest"]["strategy"] == chain["target"]["strategy"] == CHAMPION
+                    assert chain["screener"]["manifest"]["feature_hash"]
                 if chain["score"]["rank"] is None:
                     assert chain["order"]["side"] == "sell"
                     assert all(lot["bought_by_order_id"] in orders for lot in chain["order"]["lots_closed"])
@@ -222,7 +269,6 @@ class TestLineage:
                     assert margin == pytest.approx(chain["score"]["margin"], abs=1e-6)
                 (snapshot,) = chain["features"]["snapshots"]
                 assert snapshot["year"] == 2017
-                assert chain["screener"]["manifest"]["feature_hash"]
                 assert chain["features"]["feature_hash"]
                 assert chain["features"]["data_vintage"]["daily_bars"]
                 assert chain["regime"]
