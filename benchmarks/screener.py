@@ -24,7 +24,7 @@ from ml_models.labels import PricePanel
 from ml_models.lessons import gather_lessons
 from ml_models.recipes import RECIPES
 from ml_models.screener import ROUNDS_MIN, feature_weights, grow, margins, probabilities
-from quant.splits import Fold, walk_forward
+from quant.splits import Fold, fold_at
 
 STOCKS, FIRST_YEAR, YEAR = 500, 2011, 2017
 HEAVY_ROWS = 200_000
@@ -67,7 +67,7 @@ def make_dataset() -> Dataset:
 @cache
 def fold_of(sessions: tuple[date, ...]) -> Fold:
     """The fold that serves YEAR."""
-    return walk_forward(sessions, fold_years=[YEAR])[0]
+    return fold_at(sessions, valid_from_on=date(YEAR, 1, 1), valid_to_on=date(YEAR + 1, 1, 1))
 
 
 def train_ours(rows: Dataset) -> xgboost.Booster:

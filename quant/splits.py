@@ -7,7 +7,7 @@ Source: López de Prado, Advances in Financial Machine Learning (2018), chapters
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import combinations, pairwise
@@ -50,30 +50,6 @@ class Split:
     test_groups: tuple[int, ...]
     train: npt.NDArray[np.int64]
     test: npt.NDArray[np.int64]
-
-
-def walk_forward(
-    sessions: Sequence[date],
-    *,
-    fold_years: Iterable[int],
-    train_years: int = 5,
-    validation_sessions: int = 126,
-    label_sessions: int = 21,
-    embargo_sessions: int = 21,
-) -> list[Fold]:
-    """One fold a year of `fold_years`, each built from the sessions before that year alone; see `fold_at`."""
-    return [
-        fold_at(
-            sessions,
-            valid_from_on=date(year, 1, 1),
-            valid_to_on=date(year + 1, 1, 1),
-            train_years=train_years,
-            validation_sessions=validation_sessions,
-            label_sessions=label_sessions,
-            embargo_sessions=embargo_sessions,
-        )
-        for year in fold_years
-    ]
 
 
 def fold_at(

@@ -22,7 +22,7 @@ from ml_models.lessons import gather_lessons
 from ml_models.recipe import Keep, Recipe, RuleTerm
 from ml_models.recipes import RECIPES
 from ml_models.training import FoldPlan, TrainedFold, plan_fold, train_fold
-from quant.splits import walk_forward
+from quant.splits import fold_at
 from tests.factories.scores import (
     QUICK_TREES,
     SCREENER_FEATURES,
@@ -133,7 +133,7 @@ class TestPurging:
     def test_no_label_span_of_a_lesson_meets_what_judges_it(self, year: int, strategy: str, seed: int) -> None:
         panel = make_panel(first_year=2010, last_year=2014, instruments=8, seed=seed)
         dataset, recipe = make_dataset(panel), TOY if strategy == "toy" else GROWTH
-        fold = walk_forward(panel.sessions, fold_years=[year])[0]
+        fold = fold_at(panel.sessions, valid_from_on=date(year, 1, 1), valid_to_on=date(year + 1, 1, 1))
         train, validation = (gather_lessons(recipe, dataset, window) for window in (fold.train, fold.validation))
         first_test = next(index for index, day in enumerate(panel.sessions) if day >= fold.valid_from_on)
         assert len(train)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from skfolio.model_selection import CombinatorialPurgedCV
 
 from core.errors import DataMissing, InputError
-from quant.splits import combinatorial, fold_at, paths, purge, walk_forward
+from quant.splits import Fold, combinatorial, fold_at, paths, purge
 
 Spans = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 
@@ -35,7 +35,12 @@ def calendars(draw: st.DrawFn) -> list[date]:
     return days
 
 
-class TestWalkForward:
+def fold_of(sessions: list[date], year: int, **lengths: int) -> Fold:
+    """The fold that serves one calendar year."""
+    return fold_at(sessions, valid_from_on=date(year, 1, 1), valid_to_on=date(year + 1, 1, 1), **lengths)
+
+
+class TestFoldOfAYear:
     @given(
         sessions=calendars(),
         train_years=st.integers(1, 6),
@@ -48,9 +53,9 @@ class TestWalkForward:
     ) -> None:
         for year in range(sessions[0].year + 1, sessions[-1].year + 2):
             try:
-                (fold,) = walk_forward(
+                fold = fold_of(
                     sessions,
-                    fold_years=[year],
+                    year,
                     train_years=train_years,
                     validation_sessions=validation,
                     label_sessions=label,
@@ -70,14 +75,14 @@ class TestWalkForward:
             assert all(fold.valid_from_on <= day < fold.valid_to_on for day in sessions[fold.test])
 
     def test_purging_is_tight(self) -> None:
-        (fold,) = walk_forward(SESSIONS, fold_years=[2013])
+        fold = fold_of(SESSIONS, 2013)
         # One session more would bring a label into the embargo before validation, or into the test year.
         assert fold.train.stop - 1 + 21 + 21 == fold.validation.start - 1
         assert fold.validation.stop - 1 + 21 == fold.test.start - 1
         assert fold.validation.stop - fold.validation.start == 126
 
     def test_one_fold_a_year_serves_that_year(self) -> None:
-        folds = walk_forward(SESSIONS, fold_years=range(2009, 2015))
+        folds = [fold_of(SESSIONS, year) for year in range(2009, 2015)]
         assert [fold.year for fold in folds] == list(range(2009, 2015))
         served = [day for fold in folds for day in SESSIONS[fold.test]]
         assert served == [day for day in SESSIONS if day >= date(2009, 1, 1)]
@@ -86,28 +91,24 @@ class TestWalkForward:
         assert (folds[0].valid_from_on, folds[0].valid_to_on) == (date(2009, 1, 1), date(2010, 1, 1))
 
     def test_the_coming_year_has_a_model_before_its_first_session(self) -> None:
-        (fold,) = walk_forward([day for day in SESSIONS if day.year < 2013], fold_years=[2013])
+        fold = fold_of([day for day in SESSIONS if day.year < 2013], 2013)
         assert fold.test == slice(fold.test.start, fold.test.start)
         assert fold.valid_from_on == date(2013, 1, 1)
 
     def test_year_without_history_is_refused_by_name(self) -> None:
         with pytest.raises(DataMissing, match="fold 2006"):
-            walk_forward(SESSIONS, fold_years=[2009, 2006])
+            fold_of(SESSIONS, 2006)
 
     def test_unsorted_sessions_are_refused(self) -> None:
         with pytest.raises(InputError, match="strictly rising"):
-            walk_forward(SESSIONS[::-1], fold_years=[2010])
+            fold_of(SESSIONS[::-1], 2010)
 
     def test_label_of_zero_sessions_is_refused(self) -> None:
         with pytest.raises(InputError, match="at least 1"):
-            walk_forward(SESSIONS, fold_years=[2010], label_sessions=0)
+            fold_of(SESSIONS, 2010, label_sessions=0)
 
 
 class TestFoldAt:
-    def test_a_year_is_one_of_its_folds(self) -> None:
-        fold = fold_at(SESSIONS, valid_from_on=date(2012, 1, 1), valid_to_on=date(2013, 1, 1))
-        assert [fold] == walk_forward(SESSIONS, fold_years=[2012])
-
     @given(day=st.dates(date(2008, 6, 1), date(2014, 6, 1)), served=st.integers(1, 400), embargo=st.integers(0, 40))
     def test_starts_on_any_day_and_learns_from_before_it_alone(self, day: date, served: int, embargo: int) -> None:
         fold = fold_at(SESSIONS, valid_from_on=day, valid_to_on=day + timedelta(days=served), embargo_sessions=embargo)
