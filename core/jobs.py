@@ -53,6 +53,20 @@ class AuditLeaks(Job):
     is_deep: bool = False
 
 
+class WatchDrift(Job):
+    """Read the drift of features and models on `as_of`; without it, on the newest session."""
+
+    name = "watch-drift"
+    as_of: date | None = None
+
+
+class RespondToDrift(Job):
+    """Retrain what has drifted on `as_of` and let the gate decide; without it, on the newest session."""
+
+    name = "respond-to-drift"
+    as_of: date | None = None
+
+
 class SyncTracking(Job):
     """Bring the models that the tracking server does not hold yet to it."""
 

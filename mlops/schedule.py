@@ -11,7 +11,16 @@ from typing import Any
 
 from celery.schedules import crontab
 
-from core.jobs import BuildFeatures, Job, Nightly, SyncTracking, TrainAllocator, TrainScreener
+from core.jobs import (
+    BuildFeatures,
+    Job,
+    Nightly,
+    RespondToDrift,
+    SyncTracking,
+    TrainAllocator,
+    TrainScreener,
+    WatchDrift,
+)
 
 
 class Days(Enum):
@@ -20,6 +29,7 @@ class Days(Enum):
     SESSIONS = "mon-fri"
     SATURDAYS = "sat"
     SUNDAYS = "sun"
+    MORNINGS_AFTER = "tue-sat"
     EVERY_DAY = "*"
 
 
@@ -38,6 +48,8 @@ SCHEDULE = (
     Entry(Nightly(), time(18, 30), Days.SESSIONS, "after the features, with the night left to look at its orders"),
     Entry(TrainScreener(), time(6, 0), Days.SATURDAYS, "no session waits; does nothing until a new fold is due"),
     Entry(TrainAllocator(), time(6, 0), Days.SUNDAYS, "after the screeners whose out-of-fold scores it learns from"),
+    Entry(WatchDrift(), time(3, 0), Days.MORNINGS_AFTER, "the night is over and its features are final"),
+    Entry(RespondToDrift(), time(3, 30), Days.MORNINGS_AFTER, "what drifted is trained anew before the next night"),
     Entry(SyncTracking(), time(4, 0), Days.EVERY_DAY, "training never waits for MLflow; this catches up"),
 )
 

@@ -43,6 +43,9 @@ _DISTANCE_MIN = 0.01
 _DEVIATION_MIN = 0.1
 _SHARE_MIN = 1e-4
 _KNOWN_SHARE_MIN = 0.05
+# A column that nobody has known for a week is dead, unless the reference has seen it dead on a tenth of its days.
+_DEAD_DAYS = 5
+_DEAD_SHARE_MAX = 0.1
 _TINY = 1e-12
 
 Counts = npt.NDArray[np.int32]
@@ -99,7 +102,8 @@ class Reference:
 
     shares (features, BINS) and missing (features) of the whole reference; `shape` and `gaps` are the worst of its
     months (months, features) on a log scale; `independent` how many months of each feature are independent; `usable`
-    are the features that the reference knows; `window` is how many days are judged at once.
+    are the features that the reference knows, `lasting` those that it knew on most of its days; `window` is how many
+    days are judged at once.
     """
 
     bins: Bins
@@ -109,6 +113,7 @@ class Reference:
     gaps: Floats
     independent: Floats
     usable: Flags
+    lasting: Flags
     window: int
 
 
@@ -130,8 +135,14 @@ def refer(bins: Bins, counts: Counts, *, window: int = WINDOW_SESSIONS) -> Refer
         gaps=monthly_worst(gap, window),
         independent=independent_months(sessions, _times(counts), window),
         usable=(known > _KNOWN_SHARE_MIN * total.sum(axis=1)) & np.isfinite(bins.edges[0]),
+        lasting=_dead_days(counts).mean(axis=0) < _DEAD_SHARE_MAX,
         window=window,
     )
+
+
+def _dead_days(counts: Counts) -> Flags:
+    """On which of `counts` (days, features, BINS + 1) next to nobody knew the feature."""
+    return np.asarray(counts[:, :, :BINS].sum(axis=2) < _KNOWN_SHARE_MIN * counts.sum(axis=2))
 
 
 def usual_alarms(bins: Bins, counts: Counts) -> list[Flags]:
@@ -153,9 +164,11 @@ def _distances(counts: Counts, shares: Floats, missing: Floats, window: int) -> 
     distance, gap = np.empty((windows, features)), np.empty((windows, features))
     for place in range(features):
         sums = window_sums(counts[:, place].astype(np.float64), window)
-        known = np.maximum(sums[:, :BINS].sum(axis=1), 1.0)
-        ahead = sums[:, :BINS].cumsum(axis=1) / known[:, None] - shares[place].cumsum()
-        distance[:, place] = np.abs(ahead).max(axis=1)
+        known = sums[:, :BINS].sum(axis=1)
+        ahead = sums[:, :BINS].cumsum(axis=1) / np.maximum(known, 1.0)[:, None] - shares[place].cumsum()
+        # What nobody knows has no shape: its gaps speak.
+        has_shape = known >= _KNOWN_SHARE_MIN * sums.sum(axis=1)
+        distance[:, place] = np.where(has_shape, np.abs(ahead).max(axis=1), 0.0)
         gap[:, place] = np.abs(sums[:, MISSING] / np.maximum(sums.sum(axis=1), 1.0) - missing[place])
     return np.log(np.maximum(distance, _DISTANCE_MIN)), np.log(np.maximum(gap, _DISTANCE_MIN))
 
@@ -178,7 +191,8 @@ class PanelDrift:
     stability index over deciles. mean_shift and spread_shift: change of the mean in reference standard deviations, and
     of the deviation as a log ratio, with values in the outer fortieths counted as those of the reference are on
     average. missing and missing_shift: share of unknown values and its change. p: the probability, in a month without
-    drift, of a shape or gaps as far away. NaN where the reference or the window does not know the feature.
+    drift, of a shape or gaps as far away. is_dead: nobody has known it for a week. NaN where the reference or the
+    window does not know the feature.
     """
 
     ks: Floats
@@ -191,6 +205,7 @@ class PanelDrift:
     p_shape: Floats
     p_missing: Floats
     p: Floats
+    is_dead: Flags
 
 
 def read_panel(reference: Reference, counts: Counts) -> PanelDrift:
@@ -201,6 +216,7 @@ def read_panel(reference: Reference, counts: Counts) -> PanelDrift:
     shares = sums[:, :, :BINS] / np.maximum(known, 1.0)[:, :, None]
     missing = sums[:, :, MISSING] / everybody
     unknown = (known < _KNOWN_SHARE_MIN * everybody) | ~reference.usable
+    is_dead = _window_dead(reference, counts)
     mean, deviation = _moments(reference.shares, reference.bins.means)
     now_mean, now_deviation = _moments(shares, reference.bins.means)
 
@@ -218,7 +234,14 @@ def read_panel(reference: Reference, counts: Counts) -> PanelDrift:
         p_shape=seen(p_shape),
         p_missing=np.where(reference.usable, p_missing, np.nan),
         p=np.where(reference.usable, _together(p_shape, p_missing), np.nan),
+        is_dead=is_dead,
     )
+
+
+def _window_dead(reference: Reference, counts: Counts) -> Flags:
+    """Windows in whose last days next to nobody knew a feature that the reference knew all along."""
+    dead = window_sums(_dead_days(counts).astype(np.float64), _DEAD_DAYS)[reference.window - _DEAD_DAYS :] == _DEAD_DAYS
+    return np.asarray(dead & reference.usable & reference.lasting)
 
 
 def _risks(reference: Reference, counts: Counts) -> tuple[Floats, Floats, Floats]:
@@ -283,9 +306,9 @@ def judge_inputs(
 ) -> InputsDrift:
     """One alarm for a model instead of one a feature; `weights` (features) say how much it uses each, None: alike.
 
-    Two tests share the risk of a false alarm. Many: the weight of the features beyond their lines, held against
-    the reference's months (`usual_alarms`), so that features that move as one count as one. Single: the most unusual
-    feature after Holm's correction, for the broken column that weights would drown.
+    Two tests share the risk of a false alarm. Many: the weight of the features that are dead or beyond their lines,
+    held against the reference's months (`usual_alarms`), so that features that move as one count as one. Single: the
+    most unusual feature after Holm's correction, for the broken column that weights would drown.
     """
     weight = np.ones(panel.p.shape[1]) if weights is None else weights.astype(np.float64)
     known = ~np.isnan(panel.p).all(axis=0)
@@ -293,7 +316,7 @@ def judge_inputs(
     if weight.sum() <= 0:
         raise InputError("the reference knows none of the features that the model uses: give a later reference")
     weight = weight / weight.sum()
-    beyond = panel.p <= ALARM_P
+    beyond = (panel.p <= ALARM_P) | panel.is_dead
     share = beyond @ weight
     months = np.concatenate([monthly_worst(alarms @ weight) for alarms in usual])
     many = np.array([rank_p_value(now, months) if now >= WEIGHT_MIN else 1.0 for now in share])

@@ -25,6 +25,9 @@ def open_alerts(session: Session, *, subject: str | None = None) -> list[Alert]:
     return queries.open_alerts(session, subject=subject)
 
 
-def settle_alerts(session: Session, *, subject: str) -> int:
-    """Somebody, or the job that found all well again, settles what is open about the subject; returns how many."""
-    return queries.settle_alerts(session, subject=subject)
+def settle_alerts(session: Session, *, subject: str, text: str | None = None) -> int:
+    """Somebody, or the job that found all well again, settles what is open about the subject; returns how many.
+
+    Only the alert with this `text` where one is given.
+    """
+    return queries.settle_alerts(session, subject=subject, text=text)

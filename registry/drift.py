@@ -11,7 +11,7 @@ import polars as pl
 
 from database.queries import allocations
 from database.queries import drift as queries
-from database.queries.models import valid_models
+from database.queries.models import find_versions, valid_models
 from database.session import Session
 from database.tables.drift import DriftReading
 from database.tables.models import ModelVersion
@@ -112,20 +112,26 @@ def watched_versions(session: Session, *, as_of: date) -> list[ModelVersion]:
     return sorted(found.values(), key=lambda model: (_KINDS.index(model.kind), model.strategy, model.version))
 
 
-def read_drift(session: Session, *, as_of: date, outcomes: pl.DataFrame) -> DriftReport:
+def read_drift(
+    session: Session, *, as_of: date, outcomes: pl.DataFrame, model_version_ids: Sequence[int] = ()
+) -> DriftReport:
     """Measure features and models on the session `as_of` and keep what was read; twice is once.
+
+    The models are those that are watched on that day and the versions named, which may begin to serve later.
 
     `outcomes` are the screeners' out-of-sample scores with what came of them (strategy, session_on, score, forward,
     label, known_on); later sessions are left out here. Nothing after `as_of` is looked at. DataMissing where the
     features of `as_of`, of the month before or of a training window are not built.
     """
-    models = watched_versions(session, as_of=as_of)
+    watched = watched_versions(session, as_of=as_of)
+    named = [model for model in find_versions(session) if model.model_version_id in model_version_ids]
+    models = list({model.model_version_id: model for model in (*watched, *named)}.values())
     panels = {window: training_panel(session, first_on=window[0], last_on=window[1]) for window in _windows(models)}
     months = {window: read_month(panel, as_of=as_of) for window, panel in panels.items()}
     found: list[DriftReading] = []
-    if models:
+    if watched:
         # Features are told against one window: that of most of the models.
-        window = _common_window(models)
+        window = _common_window(watched)
         found += feature_readings(as_of, panels[window].features, months[window])
     said = outcomes.filter(pl.col("session_on") <= as_of)
     for model in models:

@@ -97,11 +97,22 @@ def feature_readings(session_on: date, names: Sequence[str], panel: PanelDrift) 
     return found
 
 
-_OF_FEATURE = ("ks", "psi", "mean_shift", "spread_shift", "missing", "missing_shift", "p_shape", "p_missing", "p")
+_OF_FEATURE = (
+    "ks",
+    "psi",
+    "mean_shift",
+    "spread_shift",
+    "missing",
+    "missing_shift",
+    "p_shape",
+    "p_missing",
+    "p",
+    "is_dead",
+)
 
 
 def _add_feature(rows: Rows, name: str, now: Mapping[str, float], line: float) -> None:
-    gaps_alarm = now["p_missing"] <= ALARM_P * SHARE_OF_MISSING
+    gaps_alarm = now["is_dead"] > 0 or now["p_missing"] <= ALARM_P * SHARE_OF_MISSING
     gaps = drift_words.feature_gaps(name, missing=now["missing"], shift=now["missing_shift"], is_alarm=gaps_alarm)
     rows.add("missing_shift", now["missing_shift"], gaps, p=now["p_missing"], is_alarm=gaps_alarm)
     if np.isnan(now["ks"]):
@@ -162,7 +173,7 @@ def input_readings(session_on: date, model: ModelVersion, training: TrainingPane
 def _inputs_sentence(
     name: str, training: TrainingPanel, panel: PanelDrift, judged: InputsDrift, weights: Floats, is_alarm: bool
 ) -> str:
-    gaps = (panel.p_missing[-1] <= ALARM_P * SHARE_OF_MISSING) & (weights > 0)
+    gaps = (panel.is_dead[-1] | (panel.p_missing[-1] <= ALARM_P * SHARE_OF_MISSING)) & (weights > 0)
     shape = (panel.p_shape[-1] <= ALARM_P * SHARE_OF_SHAPE) & (weights > 0) & ~gaps
     heaviest = np.argsort(-weights, kind="stable")
     return drift_words.model_inputs(

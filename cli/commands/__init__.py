@@ -17,6 +17,7 @@ COMMANDS = {
     "train": "Train screeners and allocators.",
     "models": "Show what models are worth and who serves; promote, roll back, hold.",
     "people": "Add and list those who work here.",
+    "drift": "Show what has drifted; read it and act on it.",
     "keys": "List, trust and change the keys that models are signed with.",
     "audit": "Probe what the platform claims about itself: no leak from the future.",
     "nightly": "Run one night: from the day's bars to fills and the report.",

@@ -31,9 +31,10 @@ def open_alerts(session: Session, *, subject: str | None = None) -> list[Alert]:
     return list(session.scalars(query))
 
 
-def settle_alerts(session: Session, *, subject: str) -> int:
-    """Settle what is open about a subject; returns how many."""
-    settled = session.execute(
-        update(Alert).where(Alert.subject == subject, Alert.settled_at.is_(None)).values(settled_at=func.now())
-    )
+def settle_alerts(session: Session, *, subject: str, text: str | None = None) -> int:
+    """Settle what is open about a subject, all or one `text`; returns how many."""
+    query = update(Alert).where(Alert.subject == subject, Alert.settled_at.is_(None))
+    if text is not None:
+        query = query.where(Alert.text == text)
+    settled = session.execute(query.values(settled_at=func.now()))
     return int(settled.rowcount)  # type: ignore[attr-defined]  # an update answers with a cursor's result

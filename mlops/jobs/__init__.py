@@ -11,8 +11,10 @@ JOBS = {
     "judge_models": "Let the gate judge the versions that may serve.",
     "nightly": "One night: from the day's bars to fills and the report.",
     "replay": "The nightly verbs over a stretch of history.",
+    "respond_to_drift": "Retrain what has drifted and let the gate decide.",
     "send_approved": "Send what an advisor approved by hand.",
     "sync_tracking": "Bring the models that MLflow does not hold yet to it.",
     "train_allocator": "Train the allocator folds that are missing.",
     "train_screener": "Train the screener folds that are missing.",
+    "watch_drift": "Read the drift of features and models, and alert.",
 }
