@@ -72,7 +72,7 @@ def load(target: Path, *, expected_sha256: str, features: Sequence[str] | None =
     expected = {} if features is None else {"features": list(features)}
     stored = artefact.load(target, expected_sha256=expected_sha256, expected=expected)
     name = stored.manifest.get("algorithm")
-    if name not in ALGORITHMS:
+    if not isinstance(name, str) or name not in ALGORITHMS:
         raise artefact.refuse(target, f"its algorithm {name!r} is none of {', '.join(sorted(ALGORITHMS))}")
     try:
         model = ALGORITHMS[name].read(stored.files)

@@ -7,6 +7,7 @@ neither a swapped nor a hostile file reaches a model library, and nothing here c
 """
 
 import json
+import math
 import os
 import re
 import shutil
@@ -249,7 +250,7 @@ def _written(value: Mapping[str, Any]) -> bytes:
 def _parse(content: bytes) -> dict[str, Any]:
     """Strict JSON: an object in UTF-8, each key once, finite numbers, nested DEPTH_MAX deep at most."""
     try:
-        value = json.loads(content.decode(), object_pairs_hook=_once, parse_constant=_no_constant)
+        value = json.loads(content.decode(), object_pairs_hook=_once, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise _Unfit(f"its JSON cannot be read ({error})") from error
     _require(isinstance(value, dict), "its JSON is not an object")
@@ -267,6 +268,13 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(constant: str) -> None:
     raise ValueError(f"{constant} is not a number of JSON")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"{digits[:20]} is larger than any number")
+    return number
 
 
 def _depth_within(value: object, levels: int) -> bool:

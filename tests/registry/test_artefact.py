@@ -425,6 +425,7 @@ ATTACKS: dict[str, tuple[Callable[[Scene], Stored], str]] = {
     "signed: name that climbs": (manifest(lambda m: m.update(name="../x")), "not a plain name"),
     "signed: key twice": (raw_manifest(lambda text: text.replace(b"{", b'{"format": 2,', 1)), "stands there twice"),
     "signed: NaN": (raw_manifest(lambda text: text.replace(b"{", b'{"x": NaN,', 1)), "not a number of JSON"),
+    "signed: number beyond numbers": (raw_manifest(lambda text: text.replace(b"{", b'{"x": 1e999,', 1)), "than any"),
     "signed: endless number": (
         raw_manifest(lambda text: text.replace(b"{", b'{"x": ' + b"9" * 5000 + b",", 1)),
         "read",
@@ -545,6 +546,36 @@ class TestTrees:
         stored = store(installation, "screener", year=2017)
         with pytest.raises(ArtefactRefused, match="features differ"):
             ml_models.artefact.load(stored.folder, expected_sha256=stored.digest, features=("a", "c"))
+
+    @pytest.mark.parametrize("algorithm", [None, 7, ["xgboost"], {}, "pickle", "../xgboost"])
+    def test_of_an_algorithm_that_is_none_of_ours(self, installation: Path, algorithm: object) -> None:
+        stored = store(installation, "screener", year=2017)
+        with pytest.raises(ArtefactRefused, match=r"its algorithm .* is none of"):
+            change_manifest(stored, lambda content: content.update(algorithm=algorithm)).load()
+
+    @pytest.mark.parametrize(
+        ("algorithm", "files"),
+        [
+            ("xgboost", {"model.txt": b"tree\n"}),
+            ("lightgbm", {"model.txt": b"tree\n"}),
+            ("lightgbm", {"model.txt": b"tree\nversion=v4\nnum_class=0\n"}),
+            ("lightgbm", {"model.json": b"{}"}),
+            ("elastic_net", {"model.json": b"{}"}),
+            ("elastic_net", {"model.json": b'{"features": 1, "medians": 2, "deviations": 3, "coefficients": 4}'}),
+            ("ensemble", {"ensemble.json": b"{}"}),
+            ("ensemble", {"ensemble.json": b'{"weights": [1.0]}'}),
+        ],
+    )
+    def test_that_its_algorithm_cannot_read(self, installation: Path, algorithm: str, files: dict[str, bytes]) -> None:
+        folder, digest, _ = artefact.save(
+            installation,
+            name="screener-toy",
+            label="2017",
+            files=files,
+            description={"features": FEATURES, "algorithm": algorithm},
+        )
+        with pytest.raises(ArtefactRefused):
+            ml_models.artefact.load(installation / folder, expected_sha256=digest, features=FEATURES)
 
     def test_under_another_name(self, installation: Path) -> None:
         stored = rename_entry(store(installation, "screener", year=2017), "trees.ubj")
