@@ -279,7 +279,7 @@ def telling_cuts(sessions: Sequence[date], events: Mapping[str, Iterable[date]],
     """
     ordered = sorted(sessions)
     places = {session: place for place, session in enumerate(ordered)}
-    chosen = {ordered[place] for place in np.linspace(0, len(ordered) - 2, each).astype(int)}
+    chosen = {ordered[place] for place in np.linspace(len(ordered) - 2, 0, each, endpoint=False).astype(int)}
     for days in events.values():
         before = sorted({places[day] - 1 for day in days if places.get(day, 0) > 0})
         if before:

@@ -26,6 +26,8 @@ _SECTORS = (*CYCLICAL_SECTORS, *DEFENSIVE_SECTORS)
 _NEVER_REPORTED = {"open", "high", "low", "close", "adj_close", "volume", "dividend", "market_returns"}
 # Sessions from the day that a Treasury yield is of to the day it is published.
 _YIELD_LAG_SESSIONS = 2
+# A move of the index in one session that anybody would have liked to know of the day before.
+_SUDDEN = 0.035
 
 TABLES: Mapping[str, Dated] = {
     "bars": Dated("session_on", ("open", "high", "low", "close", "adj_close", "volume")),
@@ -201,7 +203,7 @@ def _macro(random: np.random.Generator, sessions: list[date], index: Floats) -> 
 
 
 def _events(frames: Frames, sessions: list[date], index: Floats) -> dict[str, tuple[date, ...]]:
-    """Sudden moves, firsts of weeks, months and quarters, and everything else that happens on a day."""
+    """Sudden moves up and down, firsts of weeks, months and quarters, and everything else that happens on a day."""
     pairs = list(pairwise(sessions))
     listed = set(sessions)
 
@@ -209,7 +211,8 @@ def _events(frames: Frames, sessions: list[date], index: Floats) -> dict[str, tu
         return tuple(sorted(set(frames[table][column].drop_nulls()) & listed))
 
     return {
-        "sudden moves": tuple(sessions[row] for row in np.argsort(-np.abs(index))[:24]),
+        "falls": tuple(sessions[row] for row in np.flatnonzero(index < -_SUDDEN)),
+        "rises": tuple(sessions[row] for row in np.flatnonzero(index > _SUDDEN)),
         "first sessions of a week": tuple(day for before, day in pairs if day.weekday() < before.weekday()),
         "first sessions of a month": tuple(day for before, day in pairs if day.month != before.month),
         "first sessions of a quarter": tuple(

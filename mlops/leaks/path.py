@@ -41,10 +41,8 @@ Floats = npt.NDArray[np.float64]
 Floats32 = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]
 STAGES = ("features", "regimes", "scores", "weights")
-# One strategy stands for all: they differ in their recipes, which are data. The ensemble trains every algorithm. Few
-# trees show a leak as well as many.
+# One strategy stands for all: they differ in their recipes, which are data. Few trees show a leak as well as many.
 TRAINED = RECIPES["momentum_largecap"]
-_ALGORITHM = "ensemble"
 _FEWER = {"rounds_max": 30, "leaf_rows_min": 20}
 # Wide, so that weights may differ where there are a dozen stocks.
 _LIMITS = Limits(position_weight_max=0.5)
@@ -62,8 +60,9 @@ class Fitted:
 class DecisionPath:
     """From tables to weights. `until` names the last of STAGES that is worked out.
 
-    `learn` trains the screener of FOLD_YEAR, `scale` fits the allocator's scales to rows of decisions, `weigh` is a
-    simple allocator; the others are named after the functions that they stand for.
+    `learn` trains the screener of FOLD_YEAR by `algorithm` (the ensemble trains all of them), `scale` fits the
+    allocator's scales to rows of decisions, `weigh` is a simple allocator; the others are named after the functions
+    that they stand for.
     """
 
     assemble: Callable[..., Panel] = assemble
@@ -73,6 +72,7 @@ class DecisionPath:
     learn: Callable[[FoldPlan, Dataset, Sequence[Feature]], TrainedFold] = train_fold
     scale: Callable[[Floats32, Flags, Floats32], Scales] = Scales.fit
     weigh: Callable[..., Floats] = simple_weights
+    algorithm: str = "ensemble"
     until: str = STAGES[-1]
 
     def decide(self, frames: Frames, fitted: Fitted | None = None) -> Frames:
@@ -112,7 +112,7 @@ class DecisionPath:
             read_year=lambda year: features.filter(
                 "in_universe", pl.col("session_on").is_between(date(year, 1, 1), date(year, 12, 31))
             ),
-            every_sessions=configuration().every_sessions,
+            every_sessions=configuration(self.algorithm).every_sessions,
             label_sessions=TRAINED.label_sessions,
             years_kept=FOLD_YEAR,
         )
@@ -120,7 +120,7 @@ class DecisionPath:
     def train(self, frames: Frames) -> TrainedFold:
         """The screener of FOLD_YEAR, and what it says about that year."""
         rows = self.dataset(frames, self.compute_features(frames))
-        return self.learn(plan(), rows, tuple(self.features.values()))
+        return self.learn(plan(self.algorithm), rows, tuple(self.features.values()))
 
     def score(self, features: pl.DataFrame, fitted: Fitted | None) -> pl.DataFrame:
         """The universe of each decision's session: every plain rule's margin and who is eligible, then the model's."""
@@ -194,16 +194,16 @@ class DecisionPath:
         return self.scale(lessons.stocks, tradable(market, lessons), lessons.context)
 
 
-def configuration() -> Configuration:
+def configuration(algorithm: str) -> Configuration:
     """How the screener of FOLD_YEAR is learned."""
-    usual = standard(TRAINED, algorithm=_ALGORITHM)
+    usual = standard(TRAINED, algorithm=algorithm)
     fewer = {name: _FEWER.get(name.rpartition(".")[2], value) for name, value in usual.parameters.items()}
     return replace(usual, parameters=fewer)
 
 
-def plan() -> FoldPlan:
+def plan(algorithm: str) -> FoldPlan:
     """The fold of FOLD_YEAR."""
-    return FoldPlan(configuration(), date(FOLD_YEAR, 1, 1), date(FOLD_YEAR + 1, 1, 1), "", "", {}, "")
+    return FoldPlan(configuration(algorithm), date(FOLD_YEAR, 1, 1), date(FOLD_YEAR + 1, 1, 1), "", "", {}, "")
 
 
 def decision_days(features: pl.DataFrame) -> list[date]:
