@@ -1,23 +1,26 @@
-"""MLflow: the scientists' window on the models, and the registry of those in force.
+"""MLflow: the scientists' window on every configuration tried, and the mirror of who serves.
 
-What trades is loaded from `model_versions`, never from here, so training does not wait for this server: whatever is
-not logged yet is logged by the next `sync_tracking`. One run holds one training of one strategy, with its folds as
-steps; the newest fold is registered as `screener-<strategy>` under the alias `champion`.
+What trades is loaded from `model_versions`, and who serves is read from `model_roles`, never from here, so nothing
+waits for this server: whatever it does not show yet is brought by the next `sync_tracking`. One run holds one
+configuration, with its folds as steps. Versions that have or may have a role are registered under their model's name,
+with the gate's word as tags; the aliases `champion` and `challenger` follow the roles.
+
+One thing goes the other way: runs that somebody logged by hand in our experiments, deleted ones too, are trials, and
+are counted.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from hashlib import sha256
+from datetime import UTC, date, datetime, time
 from importlib.metadata import version
-from itertools import groupby
+from pathlib import Path
 
-import matplotlib
 import mlflow
 import mlflow.xgboost
-from matplotlib.figure import Figure
-from mlflow.entities import Metric, Param, Run
+from mlflow.entities import LifecycleStage, Metric, Param, Run, RunTag, ViewType
+from mlflow.entities.model_registry import ModelVersion as RegisteredVersion
 from mlflow.environment_variables import (
     MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR,
     MLFLOW_HTTP_REQUEST_MAX_RETRIES,
@@ -29,25 +32,32 @@ from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, DataType, Schema
 
-from core.clock import now
 from core.config import get_settings
-from core.errors import Unreachable
+from core.errors import ArtefactRefused, Unreachable
+from core.log import get_logger
 from core.progress import Progress, silent
 from database.queries import models
+from database.queries.trials import ReturnSeries
 from database.session import transaction
 from database.tables.models import ModelVersion
 from ml_models.algorithms.xgboost_trees import XgboostModel
 from ml_models.artefact import MANIFEST_FILE, load
+from mlops.mirror import Mirror, Tried, points, read_mirror, returns_of, tags
+from mlops.plots import calibration_plot, growth_plot, measures_plot
+from registry import artefact
+from registry.evidence import OWN
+from registry.portrait import NOTE
+from registry.trials import record_trial
 
-EXPERIMENT = "screeners"
-CHAMPION = "champion"
-KIND = "screener"
-_FOLDS_TAG = "acis.folds"
-_INPUT_TAG = "acis.input_hash"
-_YEAR_TAG = "acis.fold_year"
+EXPERIMENTS = {"screener": "screeners", "allocator": "allocators"}
+TUNING = "tuning"
+ALIASES = ("champion", "challenger")
+VERSION_TAG = "acis.model_version_id"
+_TRIAL_TAG = "acis.trial"
+_MARK_TAG = "acis.mark"
+_SEARCH_PAGE = 1000
 # Without explicit requirements MLflow spends half a minute guessing them.
 _REQUIREMENTS = [f"{name}=={version(name)}" for name in ("xgboost", "numpy", "pandas")]
-_MEASURES = ("auc", "rank_ic", "rank_ic_t", "decile_spread_gross", "decile_spread_net", "validation_auc", "rounds")
 # Give up within a minute instead of ten, and leave stdout and stderr to the command that called.
 _MANNERS = (
     (MLFLOW_HTTP_REQUEST_MAX_RETRIES, 2),
@@ -55,43 +65,40 @@ _MANNERS = (
     (MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR, False),
     (MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT, True),
 )
-
-matplotlib.use("Agg")
+_log = get_logger("mlops")
 
 
 @dataclass(frozen=True)
 class SyncReport:
-    """What a sync brought to the tracking server."""
+    """What a sync changed: runs logged or brought up to date, versions registered, aliases moved, runs counted."""
 
     runs: int
-    folds: int
-    champions: tuple[str, ...]
+    versions: int
+    aliases: tuple[str, ...]
+    counted: int
 
 
 def sync_tracking(*, tracking_uri: str, progress: Progress = silent) -> SyncReport:
-    """Log every screener fold that the server does not hold yet; idempotent, and safe to cut off anywhere.
+    """Bring the server up to what the rows say, and count what was logged there by hand.
 
-    Raises Unreachable when the server does not answer; nothing is lost then, the next sync begins where this ended.
+    Idempotent, and safe to cut off anywhere. Raises Unreachable when the server does not answer; nothing is lost then,
+    the next sync begins where this ended.
     """
-    with transaction() as session:
-        untracked = models.untracked_models(session, kind=KIND)
-    rows = [row for row in untracked if row.algorithm == models.STANDARD_SCREENER]
-    trainings = [list(folds) for _, folds in groupby(rows, key=lambda row: row.strategy)]
-    champions: list[str] = []
-    if trainings:
-        with _connected(tracking_uri) as client:
-            for done, folds in enumerate(trainings):
-                progress("log models to MLflow", done, len(trainings))
-                run_id, registered = _log_training(client, folds)
-                champions += registered
-                with transaction() as session:
-                    models.record_tracking_run(
-                        session,
-                        model_version_ids=[fold.model_version_id for fold in folds],
-                        tracking_run_id=run_id,
-                    )
-            progress("log models to MLflow", len(trainings), len(trainings))
-    return SyncReport(runs=len(trainings), folds=len(rows), champions=tuple(champions))
+    with _connected(tracking_uri) as client:
+        experiments = {name: _experiment(client, name) for name in (*EXPERIMENTS.values(), TUNING)}
+        own, by_hand = _told_apart(_all_runs(client, list(experiments.values())))
+        counted = _count(by_hand, {key: name for name, key in experiments.items()})
+        with transaction() as session:
+            mirror = read_mirror(session)
+        behind = [tried for tried in mirror.tried if _is_behind(own.get(tried.key), tried)]
+        for done, tried in enumerate(behind):
+            progress("log models to MLflow", done, len(behind))
+            own[tried.key] = _log_trial(client, experiments[_experiment_of(tried)], own.get(tried.key), tried)
+        if behind:
+            progress("log models to MLflow", len(behind), len(behind))
+        registered = _register_missing(client, mirror, own, progress)
+        moved = _move_aliases(client, mirror)
+    return SyncReport(runs=len(behind), versions=registered, aliases=tuple(moved), counted=counted)
 
 
 @contextmanager
@@ -108,123 +115,234 @@ def _connected(tracking_uri: str) -> Iterator[MlflowClient]:
         raise Unreachable(f"the tracking server {tracking_uri} did not take the models: {error}") from error
 
 
-def _log_training(client: MlflowClient, folds: Sequence[ModelVersion]) -> tuple[str, list[str]]:
-    """Log one strategy's folds as one run; returns (run id, names of which a version became champion)."""
-    mark = sha256("".join(fold.input_hash for fold in folds).encode()).hexdigest()
-    experiment = mlflow.set_experiment(EXPERIMENT)
-    found: list[Run] = client.search_runs([experiment.experiment_id], f"tags.`{_FOLDS_TAG}` = '{mark}'", max_results=1)
-    newest = max(folds, key=lambda fold: (fold.valid_from_on, fold.version))
-    with mlflow.start_run(
-        # A run that was cut off is taken up again: all it is told is told under the same keys.
-        run_id=found[0].info.run_id if found else None,
-        run_name=f"{newest.name} {min(f.valid_from_on.year for f in folds)}-{newest.valid_from_on.year}",
-        tags={
-            _FOLDS_TAG: mark,
-            "strategy": newest.strategy,
-            "feature_hash": newest.feature_hash,
-            "code_commit": newest.code_commit,
-            "gate": "not yet judged",
-        },
-    ) as run:
-        _log_measures(client, run.info.run_id, folds, newest)
-        champions = _register(client, run.info.run_id, newest) if _is_newer(client, newest) else []
-    return run.info.run_id, champions
+def _experiment(client: MlflowClient, name: str) -> str:
+    """Id of the experiment, made or brought back where it is missing."""
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        return str(client.create_experiment(name))
+    if found.lifecycle_stage == LifecycleStage.DELETED:
+        client.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)
 
 
-def _log_measures(client: MlflowClient, run_id: str, folds: Sequence[ModelVersion], newest: ModelVersion) -> None:
-    at = int(now().timestamp() * 1000)
-    parameters = {**newest.manifest["parameters"], "emphasis": newest.manifest["emphasis"]}
+def _experiment_of(tried: Tried) -> str:
+    return TUNING if tried.source == "tuning" and not tried.versions else EXPERIMENTS[tried.kind]
+
+
+def _all_runs(client: MlflowClient, experiment_ids: Sequence[str]) -> list[Run]:
+    """Every run of the experiments, deleted ones too, oldest first."""
+    runs: list[Run] = []
+    token: str | None = None
+    while True:
+        page = client.search_runs(
+            list(experiment_ids),
+            run_view_type=ViewType.ALL,
+            max_results=_SEARCH_PAGE,
+            order_by=["attributes.start_time ASC"],
+            page_token=token,
+        )
+        runs += page
+        token = page.token
+        if not token:
+            return runs
+
+
+def _told_apart(runs: Sequence[Run]) -> tuple[dict[str, Run], list[Run]]:
+    """Our run of each configuration, and the runs that people logged. A copy of one of ours is somebody's run."""
+    own: dict[str, Run] = {}
+    by_hand = []
+    for run in runs:
+        key = run.data.tags.get(_TRIAL_TAG)
+        if key is None or key in own:
+            by_hand.append(run)
+        else:
+            own[key] = run
+    return own, by_hand
+
+
+def _count(by_hand: Sequence[Run], names: Mapping[str, str]) -> int:
+    """Note every run by hand as a trial; what is noted already is not noted again. Returns how many there are."""
+    kinds = {name: kind for kind, name in EXPERIMENTS.items()}
+    with transaction() as session:
+        for run in by_hand:
+            told = run.data.tags | run.data.params
+            kind = kinds.get(names[run.info.experiment_id]) or told.get("kind", "screener")
+            record_trial(
+                session,
+                kind=kind if kind in EXPERIMENTS else "screener",
+                strategy=str(told.get("strategy", "unknown"))[:32],
+                source="tracking",
+                configuration={"tracking_run_id": run.info.run_id},
+            )
+    return len(by_hand)
+
+
+def _is_behind(run: Run | None, tried: Tried) -> bool:
+    return run is None or _is_deleted(run) or run.data.tags.get(_MARK_TAG) != tried.mark
+
+
+def _is_deleted(run: Run) -> bool:
+    return bool(run.info.lifecycle_stage == LifecycleStage.DELETED)
+
+
+def _log_trial(client: MlflowClient, experiment_id: str, run: Run | None, tried: Tried) -> Run:
+    """Log a configuration, or bring its run up to date; the mark is set last, so that a cut-off run is taken up."""
+    with transaction() as session:
+        returns = returns_of(session, tried)
+    if run is None:
+        name = f"{tried.kind}-{tried.strategy} {tried.algorithm} {tried.key}"
+        run = client.create_run(experiment_id, tags={_TRIAL_TAG: tried.key}, run_name=name)
+    run_id = run.info.run_id
+    if _is_deleted(run):
+        client.restore_run(run_id)
+    known = run.data.params
     client.log_batch(
         run_id,
-        params=[Param(name, str(value)) for name, value in parameters.items()],
+        params=[Param(key, value) for key, value in tried.parameters().items() if key not in known],
         metrics=[
-            Metric(name, fold.metrics[name], at, fold.valid_from_on.year)
-            for fold in folds
-            for name in _MEASURES
-            if fold.metrics.get(name) is not None
+            Metric(point.name, point.value, _milliseconds(point.until_on), point.year)
+            for point in points(tried, returns)
         ],
+        tags=[RunTag(key, value) for key, value in tags(tried, tried.newest).items()],
     )
-    client.log_dict(run_id, {"folds": [fold.manifest for fold in folds]}, "folds.json")
-    client.log_figure(run_id, _measures_plot(folds), "measures_by_year.png")
-    client.log_figure(run_id, _calibration_plot(folds), "calibration.png")
+    _log_pictures(client, run_id, tried, returns)
+    with transaction() as session:
+        models.record_tracking_run(
+            session, model_version_ids=[row.model_version_id for row in tried.versions], tracking_run_id=run_id
+        )
+    client.set_terminated(run_id)
+    client.set_tag(run_id, _MARK_TAG, tried.mark)
+    return run
 
 
-def _is_newer(client: MlflowClient, fold: ModelVersion) -> bool:
-    """Whether the fold follows the champion in force, and is not that champion itself."""
+def _milliseconds(day: date) -> int:
+    return int(datetime.combine(day, time(), UTC).timestamp() * 1000)
+
+
+def _log_pictures(client: MlflowClient, run_id: str, tried: Tried, returns: Mapping[str, ReturnSeries]) -> None:
+    if tried.versions:
+        client.log_dict(run_id, {"folds": [fold.manifest for fold in tried.versions]}, "folds.json")
+    verdict = tried.verdict_of(tried.newest)
+    if verdict is not None:
+        told = {"verdict": verdict.verdict, "reason": verdict.reason, "checks": verdict.checks, **verdict.evidence}
+        client.log_dict(run_id, told, "gate.json")
+    judged = [fold for fold in tried.versions if fold.kind == "screener" and "auc" in fold.metrics]
+    if judged:
+        client.log_figure(run_id, measures_plot(judged), "measures_by_year.png")
+        client.log_figure(run_id, calibration_plot(judged), "calibration.png")
+    if OWN in returns:
+        shown = tags(tried, tried.newest)
+        counted = ", ".join(f"{name} {shown.get(name, 'unknown')}" for name in ("trials", "dsr", "pbo"))
+        caption = f"{NOTE}; gate: {shown['gate']}; {counted}"
+        picture = growth_plot(f"{tried.kind}-{tried.strategy}", returns, first=OWN, caption=caption)
+        client.log_figure(run_id, picture, "out_of_sample.png")
+
+
+def _register_missing(client: MlflowClient, mirror: Mirror, own: Mapping[str, Run], progress: Progress) -> int:
+    """Register the versions that are wanted and not there yet, and bring the tags of all up to date."""
+    configurations = {row.model_version_id: tried for tried in mirror.tried for row in tried.versions}
+    there = {name: _registered(client, name) for name in {row.name for row in mirror.registered}}
+    added = 0
+    for done, row in enumerate(mirror.registered):
+        tried = configurations[row.model_version_id]
+        registered = there[row.name].get(row.model_version_id)
+        if registered is None:
+            progress("register models with MLflow", done, len(mirror.registered))
+            registered = _register(client, own[tried.key].info.run_id, row)
+            added += registered is not None
+        if registered is not None:
+            _tag(client, registered, {**tags(tried, row), "algorithm": row.algorithm})
+    return added
+
+
+def _registered(client: MlflowClient, name: str) -> dict[int, RegisteredVersion]:
+    """Our id of a version -> the registered version."""
+    found = client.search_model_versions(f"name = '{name}'", max_results=_SEARCH_PAGE)
+    return {int(one.tags[VERSION_TAG]): one for one in found if VERSION_TAG in one.tags}
+
+
+def _register(client: MlflowClient, run_id: str, row: ModelVersion) -> RegisteredVersion | None:
+    """Log a version's files to its run and register them; None where they are not what was stored."""
+    target = get_settings().models_dir / row.artefact_dir
     try:
-        champion = client.get_model_version_by_alias(fold.name, CHAMPION)
-    except MlflowException as error:
-        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
-            return True
-        raise
-    is_same = champion.tags.get(_INPUT_TAG) == fold.input_hash
-    return not is_same and int(champion.tags.get(_YEAR_TAG, 0)) <= fold.valid_from_on.year
-
-
-def _register(client: MlflowClient, run_id: str, fold: ModelVersion) -> list[str]:
-    """Log the fold's trees as a model of the active run, register it and let it be champion."""
-    target = get_settings().models_dir / fold.artefact_dir
-    features = fold.manifest["features"]
-    model = load(target, expected_sha256=fold.artefact_sha256, features=features)
-    assert isinstance(model, XgboostModel), "only the standard algorithm's folds are brought here"
-    logged = mlflow.xgboost.log_model(
-        model.booster,
-        name="model",
-        model_format="ubj",
-        pip_requirements=_REQUIREMENTS,
-        signature=ModelSignature(
-            inputs=Schema([ColSpec(DataType.double, name) for name in features]),
-            outputs=Schema([ColSpec(DataType.float, "probability")]),
-        ),
-        extra_files=[str(target / MANIFEST_FILE)],
-    )
+        source, model_id = _log_files(client, run_id, row, target)
+    except ArtefactRefused as refusal:
+        _log.warning("not registered", model=row.name, version=row.version, reason=str(refusal))
+        return None
     with suppress(MlflowException):
-        client.create_registered_model(fold.name)
-    registered = client.create_model_version(
-        fold.name,
-        source=logged.model_uri,
+        client.create_registered_model(row.name)
+    return client.create_model_version(
+        row.name,
+        source=source,
         run_id=run_id,
-        model_id=logged.model_id,
+        model_id=model_id,
         tags={
-            _INPUT_TAG: fold.input_hash,
-            _YEAR_TAG: str(fold.valid_from_on.year),
-            "acis.model_version_id": str(fold.model_version_id),
-            "artefact_sha256": fold.artefact_sha256,
-            "valid_from_on": fold.valid_from_on.isoformat(),
-            "valid_to_on": fold.valid_to_on.isoformat(),
-            "gate": "not yet judged",
+            VERSION_TAG: str(row.model_version_id),
+            "acis.version": str(row.version),
+            "valid_from_on": row.valid_from_on.isoformat(),
+            "valid_to_on": row.valid_to_on.isoformat(),
         },
     )
-    client.set_registered_model_alias(fold.name, CHAMPION, registered.version)
-    return [fold.name]
 
 
-def _measures_plot(folds: Sequence[ModelVersion]) -> Figure:
-    judged = [fold for fold in folds if fold.metrics["auc"] is not None]
-    years = [fold.valid_from_on.year for fold in judged]
-    figure = Figure(figsize=(8, 6), layout="constrained")
-    upper, lower = figure.subplots(2, 1, sharex=True)
-    upper.axhline(0.5, color="grey", linewidth=0.8)
-    upper.plot(years, [fold.metrics["auc"] for fold in judged], marker="o")
-    upper.set(title=f"{folds[0].name}, out of sample", ylabel="AUC")
-    lower.axhline(0.0, color="grey", linewidth=0.8)
-    lower.plot(years, [fold.metrics["rank_ic"] for fold in judged], marker="o")
-    lower.set(xlabel="test year", ylabel="rank IC")
-    return figure
+def _log_files(client: MlflowClient, run_id: str, row: ModelVersion, target: Path) -> tuple[str, str | None]:
+    """(source, id of the logged model): trees that MLflow can load by itself, or the files as they are."""
+    if row.kind == "screener":
+        model = load(target, expected_sha256=row.artefact_sha256)
+        if isinstance(model, XgboostModel):
+            return _log_trees(run_id, model, target)
+    artefact.load(target, expected_sha256=row.artefact_sha256, expected={})
+    folder = f"version-{row.version}"
+    client.log_artifacts(run_id, str(target), folder)
+    return f"runs:/{run_id}/{folder}", None
 
 
-def _calibration_plot(folds: Sequence[ModelVersion]) -> Figure:
-    figure = Figure(figsize=(8, 4), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    for fold in folds:
-        tenths = fold.metrics["calibration"]
-        if tenths:
-            year = str(fold.valid_from_on.year)
-            left.plot([tenth[0] for tenth in tenths], [tenth[1] for tenth in tenths], marker=".", label=year)
-            right.plot(range(1, len(tenths) + 1), [100 * tenth[2] for tenth in tenths], marker=".", label=year)
-    left.axline((0.5, 0.5), slope=1.0, color="grey", linewidth=0.8)
-    left.set(title="calibration", xlabel="score", ylabel="share that beat the median")
-    right.set(title="forward return", xlabel="tenth of the scores", ylabel="percent in 21 sessions")
-    if left.lines[1:]:
-        right.legend(fontsize="x-small")
-    return figure
+def _log_trees(run_id: str, model: XgboostModel, target: Path) -> tuple[str, str | None]:
+    with mlflow.start_run(run_id=run_id):
+        logged = mlflow.xgboost.log_model(
+            model.booster,
+            name="model",
+            model_format="ubj",
+            pip_requirements=_REQUIREMENTS,
+            signature=ModelSignature(
+                inputs=Schema([ColSpec(DataType.double, name) for name in model.features]),
+                outputs=Schema([ColSpec(DataType.float, "probability")]),
+            ),
+            extra_files=[str(target / MANIFEST_FILE)],
+        )
+    return logged.model_uri, logged.model_id
+
+
+def _tag(client: MlflowClient, registered: RegisteredVersion, wanted: Mapping[str, str]) -> None:
+    for key, value in wanted.items():
+        if registered.tags.get(key) != value:
+            client.set_model_version_tag(registered.name, registered.version, key, value)
+
+
+def _move_aliases(client: MlflowClient, mirror: Mirror) -> list[str]:
+    """Point the aliases at who has the roles today, and take away those that nobody has; returns those that moved."""
+    moved = []
+    for name in sorted({row.name for row in mirror.registered}):
+        there = {one: int(str(number)) for one, number in _aliases(client, name).items()}
+        registered = _registered(client, name)
+        for alias in ALIASES:
+            holder = registered.get(mirror.aliases.get((name, alias), 0))
+            if holder is None and alias in there:
+                client.delete_registered_model_alias(name, alias)
+            elif holder is not None and there.get(alias) != int(holder.version):
+                client.set_registered_model_alias(name, alias, str(holder.version))
+            else:
+                continue
+            moved.append(f"{name}@{alias}")
+    return moved
+
+
+def _aliases(client: MlflowClient, name: str) -> Mapping[str, str]:
+    """Alias -> number of the registered version; empty for a model that could not be registered."""
+    try:
+        found: Mapping[str, str] = client.get_registered_model(name).aliases
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return {}
+        raise
+    return found

@@ -14,7 +14,7 @@ from cli.output import print_table, say, shown_progress
 from cli.training import train_missing
 from clients.service import sample_clients
 from core.progress import Progress
-from database.queries.models import newest_folds, untracked_models
+from database.queries.models import newest_folds
 from database.queries.orders import first_order_of_session
 from database.schema import migrate
 from database.session import engine, transaction
@@ -22,7 +22,7 @@ from market_data.calendars import require_session
 from market_data.service import load_sample
 from mlops.jobs.build_features import run_build_features
 from mlops.jobs.nightly import run_nightly
-from mlops.jobs.sync_tracking import run_sync_tracking
+from mlops.jobs.sync_tracking import run_sync_tracking, tracking_is_behind
 from mlops.tracking import start_tracking, stop_tracking
 from quant.service import detect_regimes
 from trading.service import open_paper_account
@@ -70,8 +70,8 @@ def command(
 def _tracking_warming_up() -> Iterator[None]:
     """Have MLflow start beside the other work where there will be something to log: its first start takes a minute."""
     with transaction() as session:
-        due = not newest_folds(session, kind="screener") or bool(untracked_models(session, kind="screener"))
-    started = due and start_tracking()
+        is_new = not newest_folds(session, kind="screener")
+    started = (is_new or tracking_is_behind()) and start_tracking()
     try:
         yield
     finally:
@@ -100,13 +100,13 @@ def _carry(day: date, watch: Stopwatch) -> dict[str, object]:
         screeners, allocators = train_missing(years=sorted({*ALLOCATOR_YEARS, day.year}), progress=watch.progress)
         trained = len(screeners.trained) + len(allocators)
         tell(f"{len(screeners.trained)} screener and {len(allocators)} allocator folds" if trained else "there already")
-    with watch.step("tracking") as tell:
-        logged = run_sync_tracking(progress=watch.progress)
-        tell(f"{logged} MLflow runs" if logged else "there already")
     with watch.step("night") as tell:
         result = run_nightly(as_of=day, progress=watch.progress)
         counts = result["counts"]
         tell(f"run {result['run_id']}: {counts['orders']} orders, {counts['fills']} fills")
+    with watch.step("tracking") as tell:
+        logged = run_sync_tracking(progress=watch.progress)
+        tell(f"{logged.runs} MLflow runs, {logged.versions} versions" if logged.runs else "there already")
     return result
 
 

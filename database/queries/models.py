@@ -98,17 +98,6 @@ def update_metrics(session: Session, *, model_version_id: int, changes: Mapping[
     return row
 
 
-def untracked_models(session: Session, *, kind: str) -> list[ModelVersion]:
-    """Versions that the tracking server does not hold yet, by strategy, valid_from_on and version."""
-    return list(
-        session.scalars(
-            select(ModelVersion)
-            .where(ModelVersion.kind == kind, ModelVersion.tracking_run_id.is_(None))
-            .order_by(ModelVersion.strategy, ModelVersion.valid_from_on, ModelVersion.version)
-        )
-    )
-
-
 def record_tracking_run(session: Session, *, model_version_ids: Sequence[int], tracking_run_id: str | None) -> None:
     """Note under which run the tracking server keeps these versions; None: it does not, log them again."""
     for row in session.scalars(select(ModelVersion).where(ModelVersion.model_version_id.in_(model_version_ids))):
