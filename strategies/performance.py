@@ -1,8 +1,9 @@
 """What each strategy's best-ranked stocks really earned lately, after costs, beside the universe.
 
 Every 21 sessions of the last 63 the strategy's 50 best-ranked stocks are bought in equal weights at the next open,
-on the shared simulator; the universe is bought the same way. Only scores that existed on those sessions count: the
-out-of-fold ones of the models that were valid then, or else the night's own.
+on the shared simulator; the universe is bought the same way. What counts are the screens that the nights served, and
+before the first of them the out-of-fold scores of a strategy whose screener is champion. A strategy that has neither
+is not known: what nobody may be served from is no performance.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,12 +18,14 @@ import polars as pl
 from database.queries.bars import read_bars
 from database.queries.corporate_actions import read_dividends
 from database.queries.index_memberships import read_memberships
+from database.queries.models import STANDARD_SCREENER
 from database.queries.scores import read_out_of_fold
 from database.queries.targets import read_night_ranks
 from database.session import Session
 from quant.backtest import Prices, run_backtest
 from quant.costs import VOLUME_SESSIONS
 from quant.stats import measure_performance
+from registry.roles import champions
 
 WINDOW_SESSIONS = 63
 REBALANCE_SESSIONS = 21
@@ -121,16 +124,21 @@ def _decisions(window: Window, ranks: Mapping[date, Sequence[int]]) -> npt.NDArr
 def _read_ranks(
     session: Session, *, first_on: date, as_of: date, strategies: Sequence[str]
 ) -> dict[str, dict[date, Sequence[int]]]:
-    """Strategy -> scored session -> instruments, best first."""
-    out_of_fold = read_out_of_fold(as_of=as_of, strategies=strategies, first_on=first_on).sort(
+    """Strategy -> scored session -> instruments, best first: what was served, else what a champion would have said."""
+    ranks: dict[str, dict[date, Sequence[int]]] = {}
+    for strategy, session_on, ids in read_night_ranks(session, first_on=first_on, last_on=as_of, rank_max=STOCKS):
+        ranks.setdefault(strategy, {})[session_on] = ids
+    # Before the first nights a champion has its out-of-fold past; what nobody may be served from is no performance.
+    in_office = champions(session, kind="screener", as_of=as_of)
+    known = [name for name in strategies if name in in_office and in_office[name].algorithm == STANDARD_SCREENER]
+    if not known:
+        return ranks
+    out_of_fold = read_out_of_fold(as_of=as_of, strategies=known, first_on=first_on).sort(
         "strategy", "session_on", pl.col("score"), "instrument_id", descending=[False, False, True, False]
     )
-    ranks: dict[str, dict[date, Sequence[int]]] = {}
     for strategy, session_on, ids in (
         out_of_fold.group_by("strategy", "session_on", maintain_order=True).agg(pl.col("instrument_id").head(STOCKS))
     ).iter_rows():
-        ranks.setdefault(strategy, {})[session_on] = ids
-    for strategy, session_on, ids in read_night_ranks(session, first_on=first_on, last_on=as_of, rank_max=STOCKS):
         ranks.setdefault(strategy, {}).setdefault(session_on, ids)
     return ranks
 

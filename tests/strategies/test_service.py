@@ -20,6 +20,7 @@ from tests.factories.accounts import create_account, create_mandate
 from tests.factories.market import Market, create_market
 from tests.factories.models import create_model
 from tests.factories.regimes import create_regime, create_screen, create_weighed_screen
+from tests.factories.roles import crown
 from tests.factories.scores import create_batch, create_out_of_fold
 
 MOMENTUM, QUALITY, LOW = "momentum_largecap", "quality_largecap", "low_volatility_largecap"
@@ -117,13 +118,18 @@ def _choice(day: date, strategy: str) -> StrategyChoice:
 
 
 class TestOutOfFoldScores:
-    def test_are_performance_where_the_night_has_no_screen_of_its_own(self, market: Market) -> None:
+    @pytest.mark.parametrize("is_champion", [True, False])
+    def test_a_champions_are_performance_where_the_night_has_no_screen_of_its_own(
+        self, market: Market, is_champion: bool
+    ) -> None:
         """Out-of-fold scores are read on a connection of their own, so they are committed here and taken away."""
         scored = [market.sessions[-1 - back] for back in (63, 42, 21)]
         with transaction() as session:
             model = create_model(session, strategy=MOMENTUM, year=2017)
             create_out_of_fold(session, model=model, sessions=scored, instrument_ids=market.instrument_ids)
         with transaction() as session:
+            if is_champion:
+                crown(session, model)
             create_regime(session, session_on=market.last_on)
             create_weighed_screen(
                 session, session_on=market.last_on, strategy=LOW, instrument_ids=market.instrument_ids[:10]
@@ -132,7 +138,8 @@ class TestOutOfFoldScores:
             session.rollback()
         with transaction() as session:
             session.delete(session.merge(model))
-        assert evidence[MOMENTUM]["realised"]["sessions"] == 63
+        realised = evidence[MOMENTUM]["realised"]
+        assert (realised and realised["sessions"]) == (63 if is_champion else None)
         assert evidence[LOW]["realised"] is None
 
 
