@@ -20,7 +20,7 @@ from quant.drift import PanelDrift
 from quant.placement import WINDOW_SESSIONS, Floats
 from registry.panels import TrainingPanel, read_month, training_panel
 from registry.readings import Rows, add_allocation_readings, add_score_readings, feature_readings, input_readings
-from registry.roles import challengers, champions
+from registry.roles import challengers, champions, contenders
 
 State = Literal["calm", "alarm", "unknown"]
 # Drift is read every night; what was said before a long holiday is still the newest word, what is older is none.
@@ -117,7 +117,8 @@ def read_drift(
 ) -> DriftReport:
     """Measure features and models on the session `as_of` and keep what was read; twice is once.
 
-    The models are those that are watched on that day and the versions named, which may begin to serve later.
+    The models are those that are watched on that day, the newest of every other configuration, which the gate asks
+    about, and the versions named, which may begin to serve later.
 
     `outcomes` are the screeners' out-of-sample scores with what came of them (strategy, session_on, score, forward,
     label, known_on); later sessions are left out here. Nothing after `as_of` is looked at. DataMissing where the
@@ -125,7 +126,8 @@ def read_drift(
     """
     watched = watched_versions(session, as_of=as_of)
     named = [model for model in find_versions(session) if model.model_version_id in model_version_ids]
-    models = list({model.model_version_id: model for model in (*watched, *named)}.values())
+    others = [model for kind in _KINDS for model in contenders(session, kind=kind, as_of=as_of)]
+    models = list({model.model_version_id: model for model in (*watched, *others, *named)}.values())
     panels = {window: training_panel(session, first_on=window[0], last_on=window[1]) for window in _windows(models)}
     months = {window: read_month(panel, as_of=as_of) for window, panel in panels.items()}
     found: list[DriftReading] = []
