@@ -32,7 +32,7 @@ def command(
 
 
 def show_night(result: dict[str, Any]) -> None:
-    """The night as tables."""
+    """The night as tables. Nights of before there were lanes do not say who scored."""
     counts, regime, strategy = result["counts"], result["regime"], result["strategy"]
     say(f"run {result['run_id']}, {result['as_of']}: regime {regime['label']} (by {regime['detector']})")
     say(f"strategy {strategy['name']}: {strategy['reason']}")
@@ -45,23 +45,17 @@ def show_night(result: dict[str, Any]) -> None:
                 row["status"],
                 row["eligible"],
                 row["screened"],
-                row["scored_by"] or "-",
+                row.get("scored_by") or "-",
                 row["allocator"] or "-",
                 row["reason"] or "",
             )
             for row in result["strategies"]
         ],
     )
-    print_table(
-        "why they scored and weighed",
-        ["strategy", "scores", "weights"],
-        [
-            (row["strategy"], row["scored_reason"], row["allocator_reason"] or "")
-            for row in result["strategies"]
-            if row["scored_reason"]
-        ],
-    )
-    for finding in result["models"]["shadow"]:
+    for key in ("scored_reason", "allocator_reason"):
+        for reason, names in _by_reason(result["strategies"], key).items():
+            say(f"{', '.join(names)}: {reason}")
+    for finding in result.get("models", {}).get("shadow", ()):
         say(f"shadow ledger, {finding['name']} version {finding['version']}: {finding['action']}: {finding['reason']}")
     print_table(
         "what happened",
@@ -96,3 +90,12 @@ def show_night(result: dict[str, Any]) -> None:
             f" waiting for the next open {counts['waiting']}; amounts in USD"
         ),
     )
+
+
+def _by_reason(rows: list[dict[str, Any]], key: str) -> dict[str, list[str]]:
+    """Each reason with the strategies that share it."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        if row.get(key):
+            found.setdefault(row[key], []).append(row["strategy"])
+    return found

@@ -130,7 +130,7 @@ def _summary(
         fills=sum(count["fills"] for count in counts),
         refused=sum(count["refused"] for count in counts),
         strategies=_tally(chosen),
-        scorers=_tally([row["scored_by"] for row in followed]),
+        scorers=_tally([row.get("scored_by") or "unknown" for row in followed]),
         allocators=_tally([row["allocator"] for row in followed]),
         regimes=_tally([report["regime"]["label"] for report in reports]),
         accounts=_outcomes(book, sessions),
