@@ -27,9 +27,26 @@ class Nightly(Job):
 
 
 class TrainScreener(Job):
-    """Train the screener folds that are missing, of all strategies and years."""
+    """Train the screener folds that are missing, of all strategies and years unless named.
+
+    Without an algorithm the standard screeners are trained, and those of other configurations that ever were.
+    """
 
     name = "train-screener"
+    strategies: tuple[str, ...] | None = None
+    years: tuple[int, ...] | None = None
+    algorithm: str | None = None
+    full: bool = False
+
+
+class TuneScreener(Job):
+    """Search for parameters with `trials` proposals a strategy, before `years`, and train the best over those years."""
+
+    name = "tune-screener"
+    trials: int
+    strategies: tuple[str, ...] | None = None
+    years: tuple[int, ...] | None = None
+    algorithm: str | None = None
 
 
 class TrainAllocator(Job):

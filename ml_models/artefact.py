@@ -23,6 +23,7 @@ class Manifest:
     strategy: str
     algorithm: str
     tuned: bool
+    origin: dict[str, Any]
     features: tuple[str, ...]
     train_from_on: str
     train_to_on: str

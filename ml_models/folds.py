@@ -20,6 +20,7 @@ from database.session import Session
 from database.tables.models import ModelVersion
 from features.library import FEATURES
 from features.service import read_features
+from ml_models.algorithms import ALGORITHMS
 from ml_models.artefact import load, save
 from ml_models.configuration import TRAIN_YEARS, Configuration, algorithm_named
 from ml_models.dataset import Dataset
@@ -141,6 +142,21 @@ def plan_folds(
         if row.valid_from_on.year in years and is_readable and row.metrics.get("judged_hash") != content:
             behind.append(_extension(row, content))
     return missing, behind
+
+
+def rivals(session: Session, *, strategies: Collection[str] | None) -> list[tuple[int, ModelVersion]]:
+    """(first year, newest yearly version) of each strategy's other algorithms and tuned configurations."""
+    found: dict[tuple[str, str, bool], list[ModelVersion]] = {}
+    for algorithm in ALGORITHMS:
+        for tuned in (False, True):
+            if algorithm == models.STANDARD_SCREENER and not tuned:
+                continue
+            for row in models.newest_folds(session, kind=KIND, strategies=strategies, algorithm=algorithm, tuned=tuned):
+                if row.strategy in RECIPES:
+                    found.setdefault((row.strategy, algorithm, tuned), []).append(row)
+    return [
+        (min(row.valid_from_on.year for row in rows), max(rows, key=lambda row: row.version)) for rows in found.values()
+    ]
 
 
 def plan_mid_year(
@@ -320,14 +336,20 @@ def fold_rows(years: Sequence[int], label_sessions: int, every_sessions: int, *,
     )
 
 
+def configuration_of(stored: ModelVersion) -> Configuration:
+    """The configuration that a stored version is a fold of, as today's code would train it."""
+    manifest = stored.manifest
+    return Configuration(
+        RECIPES[stored.strategy], algorithm_named(stored.algorithm), manifest["parameters"], manifest.get("origin", {})
+    )
+
+
 def _extension(stored: ModelVersion, judged_hash: str) -> Extension:
     judged_to = stored.metrics.get("judged_to_on")
     return Extension(
         model_version_id=stored.model_version_id,
         trial_id=stored.trial_id,
-        configuration=Configuration(
-            RECIPES[stored.strategy], algorithm_named(stored.algorithm), stored.manifest["parameters"]
-        ),
+        configuration=configuration_of(stored),
         valid_from_on=stored.valid_from_on,
         valid_to_on=stored.valid_to_on,
         artefact_dir=stored.artefact_dir,

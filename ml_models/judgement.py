@@ -10,6 +10,7 @@ import polars as pl
 
 from core.config import get_settings
 from database.queries.bars import read_bars
+from database.queries.models import STANDARD_SCREENER
 from database.queries.regimes import read_regimes
 from database.queries.scores import read_out_of_fold
 from ml_models.dataset import Dataset, Rows
@@ -39,9 +40,12 @@ class Judgement:
         }
 
 
-def judge(recipes: Sequence[Recipe], *, as_of: date) -> list[Judgement]:
+def judge(
+    recipes: Sequence[Recipe], *, as_of: date, algorithm: str = STANDARD_SCREENER, tuned: bool = False
+) -> list[Judgement]:
     """Judge the stored out-of-fold scores up to `as_of` against what came after; labels end by `as_of` too."""
-    said = read_out_of_fold(as_of=as_of, strategies=[recipe.strategy for recipe in recipes])
+    strategies = [recipe.strategy for recipe in recipes]
+    said = read_out_of_fold(as_of=as_of, strategies=strategies, algorithm=algorithm, tuned=tuned)
     if said.is_empty():
         return []
     rows = Dataset(

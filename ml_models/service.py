@@ -1,21 +1,29 @@
 """What doors and upper rooms ask of the screeners: plan, train, store, score a night, judge."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
+from core.errors import DataMissing
 from core.progress import Progress, silent
 from database.queries import scores
-from database.queries.features import current_snapshots
+from database.queries.features import Snapshot, current_snapshots
 from database.queries.models import STANDARD_SCREENER
 from database.session import Session
+from features.library import FEATURES
 from ml_models import folds
-from ml_models.configuration import standard
+from ml_models.algorithm import Parameters
+from ml_models.configuration import Configuration, standard
+from ml_models.dataset import Dataset
 from ml_models.folds import Choice, Extension, StoredFold, fold_years, plan_folds, recipes_named, store_fold, trial_of
 from ml_models.judgement import Judgement, judge
 from ml_models.night import score_strategies
 from ml_models.recipes import RECIPES
+from ml_models.returns import Judged, read_market, returns_of_year
 from ml_models.training import FoldPlan, TrainedFold
+from ml_models.tuning import INNER_YEARS, Outcome, Study, plan_study
+from registry.roles import champions
+from registry.trials import add_returns, note_outcome, outcome_of
 
 __all__ = [
     "Judgement",
@@ -26,7 +34,9 @@ __all__ = [
     "extend_screeners",
     "judge_screeners",
     "plan_retraining",
+    "plan_rivals",
     "plan_training",
+    "plan_tuned",
     "record_trials",
     "score_night",
     "store_fold",
@@ -65,6 +75,15 @@ class TrainingPlan:
     folds_total: int
 
 
+@dataclass(frozen=True)
+class TuningPlan:
+    """Searches that may go on side by side, the test years of what they decide for, and the features' snapshots."""
+
+    studies: tuple[Study, ...]
+    years: tuple[int, ...]
+    snapshots: Mapping[int, Snapshot]
+
+
 def strategy_names() -> tuple[str, ...]:
     """The strategies that have a screener."""
     return tuple(RECIPES)
@@ -91,25 +110,61 @@ def plan_training(
         Choice(wanted=long, accepted=(long,)) if full else Choice(wanted=short, accepted=(short, long))
         for short, long in zip(quick, daily, strict=True)
     ]
-    return _plan(session, choices, years, algorithm=algorithm, tuned=False)
-
-
-def _plan(
-    session: Session, choices: list[Choice], years: Collection[int] | None, *, algorithm: str, tuned: bool
-) -> TrainingPlan:
     snapshots = current_snapshots(session)
     wanted = fold_years(snapshots, years)
-    missing, behind = plan_folds(session, snapshots, choices, wanted, algorithm=algorithm, tuned=tuned)
+    missing, behind = plan_folds(session, snapshots, choices, wanted, algorithm=algorithm, tuned=False)
     return TrainingPlan(tuple(missing), tuple(behind), len(choices) * len(wanted))
 
 
-def plan_retraining(session: Session, *, strategies: Collection[str], serve_from_on: date) -> TrainingPlan:
-    """New folds of the standard screeners that serve from the middle of a year to its end, trained on what lies before.
+def plan_rivals(session: Session, *, strategies: Collection[str] | None = None) -> TrainingPlan:
+    """Which folds are missing of the other algorithms and tuned configurations that were ever trained.
 
-    The yearly folds stay, and the next year's begins as usual. A fold that serves from that day already is not
-    trained again, whatever has become of the data since. InputError for the first day of a year, which has a fold.
+    Each goes on from its first year to the newest, so that one which serves has a successor when its year is over.
     """
-    choices = [Choice(wanted=one, accepted=(one,)) for one in map(standard, recipes_named(strategies))]
+    snapshots = current_snapshots(session)
+    possible = fold_years(snapshots, None)
+    missing: list[FoldPlan] = []
+    behind: list[Extension] = []
+    total = 0
+    for first_year, newest in folds.rivals(session, strategies=strategies):
+        configuration = folds.configuration_of(newest)
+        years = [year for year in possible if year >= first_year]
+        more, grown = plan_folds(
+            session,
+            snapshots,
+            [Choice(wanted=configuration, accepted=(configuration,))],
+            years,
+            algorithm=newest.algorithm,
+            tuned=bool(configuration.origin),
+        )
+        missing += more
+        behind += grown
+        total += len(years)
+    return TrainingPlan(tuple(missing), tuple(behind), total)
+
+
+def plan_tuned(session: Session, *, chosen: Collection[Configuration], years: Collection[int]) -> TrainingPlan:
+    """The folds of the configurations that studies decided for, all of one algorithm, over their test years."""
+    snapshots = current_snapshots(session)
+    (algorithm,) = {configuration.algorithm.name for configuration in chosen}
+    choices = [Choice(wanted=one, accepted=(one,)) for one in chosen]
+    missing, behind = plan_folds(session, snapshots, choices, sorted(years), algorithm=algorithm, tuned=True)
+    return TrainingPlan(tuple(missing), tuple(behind), len(choices) * len(years))
+
+
+def plan_retraining(session: Session, *, strategies: Collection[str], serve_from_on: date) -> TrainingPlan:
+    """New folds that serve from the middle of a year to its end, trained on what lies before.
+
+    Of the configuration that is champion then, else of the standard one. The yearly folds stay, and the next year's
+    begins as usual. A fold that serves from that day already is not trained again, whatever has become of the data
+    since. InputError for the first day of a year, which has a fold.
+    """
+    serving = champions(session, kind=folds.KIND, as_of=serve_from_on)
+    wanted = [
+        folds.configuration_of(serving[recipe.strategy]) if recipe.strategy in serving else standard(recipe)
+        for recipe in recipes_named(strategies)
+    ]
+    choices = [Choice(wanted=one, accepted=(one,)) for one in wanted]
     missing = folds.plan_mid_year(session, current_snapshots(session), choices, serve_from_on)
     return TrainingPlan(tuple(missing), (), len(choices))
 
@@ -164,6 +219,59 @@ def score_night(session: Session, *, as_of: date) -> list[ScoreBatch]:
     ]
 
 
-def judge_screeners(*, as_of: date, strategies: Collection[str] | None = None) -> list[Judgement]:
+def judge_screeners(
+    *,
+    as_of: date,
+    strategies: Collection[str] | None = None,
+    algorithm: str = STANDARD_SCREENER,
+    tuned: bool = False,
+) -> list[Judgement]:
     """AUC, rank IC and decile spread of the stored out-of-fold scores: over all years, by year and by regime."""
-    return judge(recipes_named(strategies), as_of=as_of)
+    return judge(recipes_named(strategies), as_of=as_of, algorithm=algorithm, tuned=tuned)
+
+
+def plan_tuning(
+    session: Session,
+    *,
+    strategies: Collection[str] | None = None,
+    years: Collection[int] | None = None,
+    algorithm: str = STANDARD_SCREENER,
+) -> TuningPlan:
+    """One search a strategy, on folds just before `years`: all possible but the first INNER_YEARS unless named."""
+    snapshots = current_snapshots(session)
+    tested = fold_years(snapshots, years) if years else fold_years(snapshots, None)[INNER_YEARS:]
+    if not tested:
+        raise DataMissing(f"tuning needs {INNER_YEARS} years of folds before its test years; load earlier bars")
+    features = tuple(FEATURES.values())
+    studies = [
+        plan_study(recipe, algorithm, snapshots, features, first_test_year=tested[0])
+        for recipe in recipes_named(strategies)
+    ]
+    return TuningPlan(tuple(studies), tuple(tested), snapshots)
+
+
+def tuning_rows(plan: TuningPlan) -> Dataset:
+    """What all searches of a plan learn from and are judged on; nothing in it is later than their inner years."""
+    study = plan.studies[0]
+    return folds.fold_rows(
+        study.inner_years,
+        study.usual.recipe.label_sessions,
+        study.usual.every_sessions,
+        as_of=study.test_from_on - timedelta(days=1),
+    )
+
+
+def open_proposal(session: Session, study: Study, parameters: Parameters) -> tuple[int, Outcome | None]:
+    """Count a proposal as tried; returns its trial's id, and its outcome where it was judged before."""
+    trial_id = trial_of(session, study.proposal(parameters), source="tuning")
+    stored = outcome_of(session, trial_id=trial_id)
+    return trial_id, None if stored is None else Outcome(stored["state"], stored["rank_ics"])
+
+
+def close_proposal(session: Session, *, trial_id: int, outcome: Outcome, said: Mapping[int, Judged]) -> None:
+    """Keep a proposal's outcome, and the returns of the years that it was judged on."""
+    for year, judged in said.items():
+        series = returns_of_year(judged, read_market(year))
+        if series:
+            add_returns(session, trial_id=trial_id, year=year, series=series)
+    note_outcome(session, trial_id=trial_id, outcome=outcome.as_dict())

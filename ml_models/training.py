@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -27,6 +27,8 @@ from quant.market import Market
 from quant.splits import Fold, fold_at
 
 FIRST_FOLD_YEAR = 2009
+# Nothing is learned from the last days before a fold serves: their labels reach into its service.
+_UNREAD = timedelta(days=28)
 SCORED_EVERY_SESSIONS = 5
 
 
@@ -87,7 +89,7 @@ def plan_fold(
     It serves up to the end of the year unless told otherwise. DataMissing where the newest year that it learns from
     has no snapshot, or one lacks a feature.
     """
-    newest = valid_from_on.year - (valid_from_on == date(valid_from_on.year, 1, 1))
+    newest = (valid_from_on - _UNREAD).year
     years = [past for past in range(valid_from_on.year - TRAIN_YEARS, newest + 1) if past in snapshots]
     names = {feature.name for feature in features}
     if newest not in years or any(names - set(snapshots[past].columns) for past in years):
@@ -146,6 +148,7 @@ def _describe(
         strategy=recipe.strategy,
         algorithm=configuration.algorithm.name,
         tuned=bool(configuration.origin),
+        origin=configuration.origin,
         features=rows.features,
         train_from_on=fold.train_from_on.isoformat(),
         train_to_on=fold.train_to_on.isoformat(),

@@ -13,7 +13,17 @@ from celery.signals import beat_init, worker_process_init, worker_ready
 
 from core.config import get_settings
 from core.errors import NotASession, Refused
-from core.jobs import AuditLeaks, BuildFeatures, Job, JudgeModels, Nightly, SyncTracking, TrainAllocator, TrainScreener
+from core.jobs import (
+    AuditLeaks,
+    BuildFeatures,
+    Job,
+    JudgeModels,
+    Nightly,
+    SyncTracking,
+    TrainAllocator,
+    TrainScreener,
+    TuneScreener,
+)
 from core.log import configure_logs, get_logger
 from mlops.schedule import beat_schedule
 from mlops.workers import BEAT, WORKER, ready_file
@@ -51,6 +61,7 @@ QUEUED: tuple[type[Job], ...] = (
     BuildFeatures,
     Nightly,
     TrainScreener,
+    TuneScreener,
     TrainAllocator,
     AuditLeaks,
     JudgeModels,

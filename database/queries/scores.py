@@ -136,13 +136,18 @@ def scores_of_folds(session: Session, *, model_version_ids: Sequence[int]) -> di
 
 
 def read_out_of_fold(
-    *, as_of: date, strategies: Collection[str] | None = None, first_on: date | None = None
+    *,
+    as_of: date,
+    strategies: Collection[str] | None = None,
+    first_on: date | None = None,
+    algorithm: str = STANDARD_SCREENER,
+    tuned: bool = False,
 ) -> pl.DataFrame:
     """strategy, session_on, instrument_id (i32), score (f32), by all three, of sessions in [first_on, as_of].
 
     Each session's scores come from the newest version of the yearly fold that was valid on it, of the standard
-    algorithm with its usual parameters, so no score ever saw its own session. Sessions are weekly; a session on which
-    a strategy would have been refused has no rows. Reads committed rows only.
+    algorithm with its usual parameters unless others are asked for, so no score ever saw its own session. Sessions
+    are weekly; a session on which a strategy would have been refused has no rows. Reads committed rows only.
     """
     return read_frame(
         """
@@ -150,7 +155,7 @@ def read_out_of_fold(
             select distinct on (strategy, valid_from_on) strategy, model_version_id
             from model_versions
             where kind = 'screener' and ($3::text is null or strategy = any(string_to_array($3, ' ')))
-                and algorithm = $4 and not coalesce((manifest ->> 'tuned')::boolean, false)
+                and algorithm = $4 and coalesce((manifest ->> 'tuned')::boolean, false) = $5
                 and valid_from_on = date_trunc('year', valid_from_on)
             order by strategy, valid_from_on, version desc
         )
@@ -163,6 +168,7 @@ def read_out_of_fold(
             first_on or date(1900, 1, 1),
             as_of,
             None if strategies is None else " ".join(strategies),
-            STANDARD_SCREENER,
+            algorithm,
+            tuned,
         ],
     )

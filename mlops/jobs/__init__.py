@@ -16,5 +16,6 @@ JOBS = {
     "sync_tracking": "Bring the models that MLflow does not hold yet to it.",
     "train_allocator": "Train the allocator folds that are missing.",
     "train_screener": "Train the screener folds that are missing.",
+    "tune_screener": "Search for a screener's parameters and train its best configuration.",
     "watch_drift": "Read the drift of features and models, and alert.",
 }

@@ -41,6 +41,7 @@ ENTRY_POINTS = {
 PLUGIN_CONTRACTS = {
     "features.library": "features/feature.py",
     "market_data.vendors": "market_data/vendor.py",
+    "ml_models.algorithms": "ml_models/algorithm.py",
     "ml_models.recipes": "ml_models/recipe.py",
     "quant.optimisers": "quant/optimiser.py",
     "quant.regimes": "quant/regime.py",
@@ -312,7 +313,7 @@ WRONG_IMPORTS = {
     "features/planted.py": ("import psycopg", "psycopg and ADBC live in database"),
     "trading/order.py": ("import celery", "celery lives in mlops"),
     "clients/planted.py": ("import mlflow", "mlflow lives in mlops"),
-    "market_data/planted.py": ("import xgboost", "xgboost lives in ml_models"),
+    "market_data/planted.py": ("import xgboost", "xgboost, LightGBM and Optuna live in ml_models"),
     "ml_models/planted.py": ("import torch", "torch lives in rl_trading"),
     "auth/planted.py": ("import typer", "typer lives in cli"),
     "trading/generate.py": ("import trading.brokers.paper", "Only execute and reconcile"),

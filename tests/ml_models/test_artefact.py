@@ -32,6 +32,7 @@ def manifest(model: XgboostModel) -> Manifest:
         strategy="toy",
         algorithm="xgboost",
         tuned=False,
+        origin={},
         features=FEATURES,
         train_from_on="2012-01-03",
         train_to_on="2016-04-01",

@@ -60,6 +60,8 @@ class TestRunTrainScreener:
         assert (report.trained, report.extended, report.judgements) == ((), (), ())
         perform(TrainScreener())
 
-    def test_two_at_once_are_refused(self) -> None:
-        with exclusive_run(TrainScreener.name, NIGHT, "models"), pytest.raises(Refused, match="already running"):
-            run_train_screener()
+    def test_two_at_once_are_refused_and_others_are_not(self) -> None:
+        with exclusive_run(TrainScreener.name, NIGHT, "models:growth_largecap"):
+            with pytest.raises(Refused, match="already running"):
+                run_train_screener()
+            perform(TrainScreener(strategies=("momentum_largecap",)))
