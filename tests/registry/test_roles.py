@@ -1,6 +1,7 @@
 """Nobody serves unjudged: whatever is called in whatever order, a champion has a pass or two people behind it."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from auth.audit import read_trail
 from core.errors import InputError, Refused
 from database.queries.roles import role_history
 from database.queries.verdicts import newest_verdict
-from database.session import Session
+from database.session import Session, transaction
 from database.tables.models import ModelVersion
 from database.tables.users import User
 from registry.roles import (
@@ -367,3 +368,20 @@ class TestWhateverTheOrder:
             for model in serving.values():
                 assert entitled(session, model, day)
         example.rollback()
+
+
+class TestAtOnce:
+    def test_two_nights_make_one_champion(self, committed_database: str) -> None:
+        with transaction() as session:
+            model = create_model(session)
+            create_verdict(session, model)
+
+        def night() -> bool:
+            with transaction() as session:
+                return promote(session, model=model, effective_on=JUNE, actor="gate") is not None
+
+        with ThreadPoolExecutor(4) as pool:
+            promoted = [task.result() for task in [pool.submit(night) for _ in range(4)]]
+        assert sum(promoted) == 1
+        with transaction() as session:
+            assert [row.action for row in role_history(session, name=model.name)] == ["promote"]
