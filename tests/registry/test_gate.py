@@ -244,6 +244,7 @@ class TestProofs:
 
 
 class TestNullControl:
+    @pytest.mark.slow
     def test_of_a_thousand_sets_of_noise_one_percent_pass_at_most(self) -> None:
         """Five years; the best of 5 to 50 trials is put forward; alone or correlated, normal or with fat tails."""
         verdicts: Counter[str] = Counter()
