@@ -33,7 +33,8 @@ KEYS = ("session_on", "instrument_id", "name")
 POISONS = ("unknown", "tenfold", "sign_flipped", "shuffled")
 # A daily rank correlation with the label that no honest feature has over months.
 IMAGE_CORRELATION = 0.5
-_DAYS_COMPARED_MIN = 20
+_DAYS_COMPARED_MIN, _DAYS_COMPARED = 20, 100
+_STOCKS_COMPARED_MIN = 5
 # Of what a jump of prices may earn by rounding to whole shares.
 _GAIN_TOLERANCE = 0.01
 _BARS = 7
@@ -394,7 +395,9 @@ def probe_images(
     """Labels among the features: columns of `values` (rows x names) whose daily rank correlation with the label is
     steadily beyond IMAGE_CORRELATION. Answers the findings and the number of days compared."""
     days = [np.flatnonzero((day == one) & np.isfinite(label)) for one in np.unique(day)]
-    days = [rows for rows in days if len(rows) >= 5]
+    days = [rows for rows in days if len(rows) >= _STOCKS_COMPARED_MIN]
+    # An image of the label shows on any hundred days as well as on all.
+    days = days[:: max(len(days) // _DAYS_COMPARED, 1)]
     found = []
     for column, name in enumerate(names):
         daily = [value for rows in days if (value := _rank_correlation(values[rows, column], label[rows])) is not None]
@@ -407,7 +410,7 @@ def probe_images(
 
 def _rank_correlation(values: npt.NDArray[np.float32], label: Floats) -> float | None:
     known = np.isfinite(values)
-    if known.sum() < 5:
+    if known.sum() < _STOCKS_COMPARED_MIN:
         return None
     a, b = (np.argsort(np.argsort(part[known])).astype(np.float64) for part in (values, label))
     if np.ptp(values[known]) == 0.0:

@@ -117,9 +117,9 @@ class DecisionPath:
             years_kept=FOLD_YEAR,
         )
 
-    def train(self, frames: Frames) -> TrainedFold:
+    def train(self, frames: Frames, features: pl.DataFrame) -> TrainedFold:
         """The screener of FOLD_YEAR, and what it says about that year."""
-        rows = self.dataset(frames, self.compute_features(frames))
+        rows = self.dataset(frames, features)
         return self.learn(plan(self.algorithm), rows, tuple(self.features.values()))
 
     def score(self, features: pl.DataFrame, fitted: Fitted | None) -> pl.DataFrame:
