@@ -6,7 +6,6 @@ AcisError                      500  something of ours is broken
 │   └── NotASession            422  a date on which the exchange was closed; carries its neighbours
 ├── Refused                    409  a rule of the platform says no, with its reason
 │   ├── DataMissing            409  the data needed for the answer are not there
-│   ├── ModelMissing           409  no model was valid on that date
 │   └── TransitionRefused      409  a state change that the state table does not hold
 ├── IntegrityBroken            500  an invariant does not hold; the account concerned is halted
 │   └── ArtefactRefused        500  a model is not what was registered, or nobody trusted signed it; it is not loaded
@@ -56,10 +55,6 @@ class Refused(AcisError):
 
 class DataMissing(Refused):
     """The data needed for an answer are not there."""
-
-
-class ModelMissing(Refused):
-    """No model was valid on the date asked for."""
 
 
 class TransitionRefused(Refused):

@@ -103,8 +103,8 @@ def run_night(*, as_of: date, book: str = PAPER_BOOK, progress: Progress = silen
     """Run the night of the session `as_of` for the accounts of `book`; returns its report as JSON-ready data.
 
     A night that has succeeded is not run again: its stored report comes back. One that was cut off or failed is
-    carried on. Raises NotASession, DataMissing, ModelMissing, or Refused (another process is at it, or the book has
-    lived past that date).
+    carried on. Raises NotASession, DataMissing, or Refused (another process is at it, or the book has lived past that
+    date).
     """
     require_session(as_of)
     with runs.exclusive_run(JOB, as_of, book):
