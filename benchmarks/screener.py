@@ -7,7 +7,6 @@ which makes the matrix and trains on it.
 
 import multiprocessing
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import date, timedelta
 from functools import cache, partial
 from pathlib import Path
@@ -18,12 +17,14 @@ import xgboost
 
 from benchmarks.claim import Claim, at_most, side_by_side
 from features.library import FEATURES
+from ml_models.algorithm import TREES_MIN, Parameters, probabilities
+from ml_models.algorithms import ALGORITHMS
+from ml_models.algorithms.xgboost_trees import WEEKLY, XgboostModel, feature_weights, library_parameters
 from ml_models.dataset import Dataset, Matrix, Rows
 from ml_models.evaluate import auc
 from ml_models.labels import PricePanel
 from ml_models.lessons import gather_lessons
 from ml_models.recipes import RECIPES
-from ml_models.screener import ROUNDS_MIN, feature_weights, grow, margins, probabilities
 from quant.splits import Fold, fold_at
 
 STOCKS, FIRST_YEAR, YEAR = 500, 2011, 2017
@@ -58,7 +59,7 @@ def make_dataset() -> Dataset:
         panel=panel,
         features=tuple(FEATURES),
         read_year=read_year,
-        every_sessions=RECIPE.parameters.every_sessions,
+        every_sessions=int(WEEKLY["every_sessions"]),
         label_sessions=RECIPE.label_sessions,
         years_kept=YEAR - FIRST_YEAR,
     )
@@ -70,38 +71,40 @@ def fold_of(sessions: tuple[date, ...]) -> Fold:
     return fold_at(sessions, valid_from_on=date(YEAR, 1, 1), valid_to_on=date(YEAR + 1, 1, 1))
 
 
-def train_ours(rows: Dataset) -> xgboost.Booster:
+def train_ours(rows: Dataset) -> XgboostModel:
     """Filter, gather, train: what a fold does."""
     fold = fold_of(rows.panel.sessions)
-    return grow(
-        gather_lessons(RECIPE, rows, fold.train),
-        gather_lessons(RECIPE, rows, fold.validation),
-        features=_FEATURES,
-        emphasis=RECIPE.emphasis,
-        parameters=RECIPE.parameters,
-    ).booster
+    return hand_over(gather_lessons(RECIPE, rows, fold.train), gather_lessons(RECIPE, rows, fold.validation), WEEKLY)
 
 
-def train_bare(train: Rows, validation: Rows, *, rounds: int = RECIPE.parameters.rounds_max) -> xgboost.Booster:
+def hand_over(train: Rows, validation: Rows, parameters: Parameters) -> XgboostModel:
+    """Our trainer on finished windows."""
+    trained = ALGORITHMS["xgboost"].train(
+        train, validation, features=_FEATURES, emphasis=RECIPE.emphasis, parameters=parameters, threads=1
+    )
+    assert isinstance(trained.model, XgboostModel)
+    return trained.model
+
+
+def train_bare(train: Rows, validation: Rows, *, rounds: int = int(WEEKLY["rounds_max"])) -> XgboostModel:
     """The library alone, as its manual has it, on the finished matrices."""
-    parameters = RECIPE.parameters
     weights = feature_weights(_FEATURES, RECIPE.emphasis)
     names = list(FEATURES)
     matrix = xgboost.QuantileDMatrix(
-        train.X, train.labels, feature_names=names, feature_weights=weights, max_bin=parameters.bins_max, nthread=1
+        train.X, train.labels, feature_names=names, feature_weights=weights, max_bin=WEEKLY["bins_max"], nthread=1
     )
     judge = xgboost.QuantileDMatrix(
-        validation.X, validation.labels, feature_names=names, ref=matrix, max_bin=parameters.bins_max, nthread=1
+        validation.X, validation.labels, feature_names=names, ref=matrix, max_bin=WEEKLY["bins_max"], nthread=1
     )
     booster = xgboost.train(
-        parameters.booster() | {"nthread": 1},
+        library_parameters(WEEKLY) | {"nthread": 1},
         matrix,
         num_boost_round=rounds,
         evals=[(judge, "validation")],
-        early_stopping_rounds=parameters.patience_rounds,
+        early_stopping_rounds=int(WEEKLY["patience_rounds"]),
         verbose_eval=False,
     )
-    return booster[: max(booster.best_iteration + 1, ROUNDS_MIN)]
+    return XgboostModel(booster[: max(booster.best_iteration + 1, TREES_MIN)])
 
 
 def _lessons_of_noise(size: int, seed: int) -> Rows:
@@ -119,18 +122,12 @@ def _lessons_of_noise(size: int, seed: int) -> Rows:
 
 def hand_over_ours() -> None:
     """Give a finished window to our trainer."""
-    grow(
-        _lessons_of_noise(HEAVY_ROWS, 1),
-        _lessons_of_noise(STOCKS, 2),
-        features=_FEATURES,
-        emphasis=RECIPE.emphasis,
-        parameters=replace(RECIPE.parameters, rounds_max=ROUNDS_MIN),
-    )
+    hand_over(_lessons_of_noise(HEAVY_ROWS, 1), _lessons_of_noise(STOCKS, 2), {**WEEKLY, "rounds_max": TREES_MIN})
 
 
 def hand_over_bare() -> None:
     """Give the same window to the library."""
-    train_bare(_lessons_of_noise(HEAVY_ROWS, 1), _lessons_of_noise(STOCKS, 2), rounds=ROUNDS_MIN)
+    train_bare(_lessons_of_noise(HEAVY_ROWS, 1), _lessons_of_noise(STOCKS, 2), rounds=TREES_MIN)
 
 
 def _peak_bytes(work: Callable[[], None]) -> int:
@@ -146,16 +143,16 @@ def _run_and_weigh(work: Callable[[], None]) -> int:
     return int(line.split()[1]) * 1024
 
 
-def score_and_rank(booster: xgboost.Booster, X: Matrix) -> None:
+def score_and_rank(model: XgboostModel, X: Matrix) -> None:
     """What a night does with a universe, CALLS times."""
     for _ in range(CALLS):
-        np.argsort(-probabilities(margins(booster, X)))
+        np.argsort(-probabilities(model.margins(X)))
 
 
-def predict_in_place(booster: xgboost.Booster, X: Matrix) -> None:
+def predict_in_place(model: XgboostModel, X: Matrix) -> None:
     """The library's fastest way to a score, CALLS times."""
     for _ in range(CALLS):
-        booster.inplace_predict(X)
+        model.booster.inplace_predict(X)
 
 
 def measure() -> Iterator[Claim]:
@@ -163,16 +160,16 @@ def measure() -> Iterator[Claim]:
     rows = make_dataset()
     fold = fold_of(rows.panel.sessions)
     train, validation = gather_lessons(RECIPE, rows, fold.train), gather_lessons(RECIPE, rows, fold.validation)
-    boosters: dict[str, xgboost.Booster] = {}
+    models: dict[str, XgboostModel] = {}
     ours, bare = side_by_side(
-        lambda: boosters.update(ours=train_ours(rows)),
-        lambda: boosters.update(bare=train_bare(train, validation)),
+        lambda: models.update(ours=train_ours(rows)),
+        lambda: models.update(bare=train_bare(train, validation)),
         best_of=5,
     )
     name = f"train a screener on {len(train):,} rows x {len(FEATURES)} features"
     yield at_most(f"{name}: CPU against bare XGBoost", ours=ours.cpu_s, peer=bare.cpu_s, bar=1.1, unit="CPU s")
 
-    own, theirs = (auc(margins(booster, validation.X), validation.labels) for booster in boosters.values())
+    own, theirs = (auc(model.margins(validation.X), validation.labels) for model in models.values())
     assert own is not None
     assert theirs is not None
     yield Claim(
@@ -194,7 +191,7 @@ def measure() -> Iterator[Claim]:
     for stocks in (2_000, 10_000):
         X = np.ascontiguousarray(np.resize(train.X, (stocks, len(FEATURES))))
         ours, bare = side_by_side(
-            partial(score_and_rank, boosters["ours"], X), partial(predict_in_place, boosters["ours"], X), best_of=5
+            partial(score_and_rank, models["ours"], X), partial(predict_in_place, models["ours"], X), best_of=5
         )
         yield at_most(
             f"score and rank {stocks:,} stocks: CPU against bare inplace_predict",
