@@ -4,10 +4,10 @@ Out of sample throughout: the years of a version's trial were judged by folds th
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
+from functools import cache, cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -60,10 +60,34 @@ class Circumstances:
         }
 
 
-def common_circumstances(session: Session, *, kind: str) -> Callable[[DriftState], Circumstances]:
-    """What all versions of a kind share tonight: the count of trials and the audit of the code as it is."""
-    trials, leaks = count_trials(session, kind=kind), leak_state(session)
-    return lambda drift: Circumstances(trials=trials, leaks=leaks, drift=drift, rules=_gate_code_hash())
+class Docket:
+    """What all versions of a kind share on a date: the count of trials, the audit of the code as it is, and what every
+    trial earned, which is read when it is first asked for."""
+
+    def __init__(self, session: Session, *, kind: str, as_of: date) -> None:
+        self.kind, self.as_of = kind, as_of
+        self.trials = count_trials(session, kind=kind)
+        self.leaks = leak_state(session)
+        self._session = session
+
+    @cached_property
+    def tried(self) -> list[tuple[str, ReturnSeries]]:
+        """(strategy, active returns) of every trial of the kind that has both series."""
+        reference = REFERENCE[self.kind]
+        strategies = strategies_of_trials(self._session, kind=self.kind)
+        returns = read_returns(self._session, kind=self.kind, through_on=self.as_of, series=(OWN, reference))
+        tried = [(strategies[trial_id], _less(series, OWN, reference)) for trial_id, series in sorted(returns.items())]
+        return [(strategy, active) for strategy, active in tried if len(active.sessions)]
+
+    @cached_property
+    def ratios(self) -> Floats:
+        """Sharpe ratios a session of those that vary."""
+        moving = [active.returns for _, active in self.tried if len(active.returns) > 1 and active.returns.std() > 0]
+        return np.array([returns.mean() / returns.std(ddof=1) for returns in moving])
+
+    def circumstances(self, drift: DriftState) -> Circumstances:
+        """With the drift of one version's inputs."""
+        return Circumstances(trials=self.trials, leaks=self.leaks, drift=drift, rules=_gate_code_hash())
 
 
 def drift_of_inputs(session: Session, model: ModelVersion, *, as_of: date) -> DriftState:
@@ -78,30 +102,27 @@ def _gate_code_hash() -> str:
     return sha256(b"".join(Path(file).read_bytes() for file in files if file)).hexdigest()
 
 
-def gather(session: Session, model: ModelVersion, *, as_of: date, now: Circumstances) -> Evidence:
-    """All that speaks for and against a version on `as_of`; what was not recorded is absent and proves nothing."""
+def gather(session: Session, model: ModelVersion, docket: Docket, now: Circumstances) -> Evidence:
+    """All that speaks for and against a version on the docket's date; what was not recorded is absent and proves
+    nothing."""
     reference = REFERENCE[model.kind]
-    own = _own_returns(session, model, as_of=as_of)
+    own = _own_returns(session, model, as_of=docket.as_of)
     active = _less(own, OWN, reference)
     returns = _on(own.get(OWN, _NOTHING), active.sessions)
-    doubled = _less(own, DOUBLED, reference)
-    baselines = _baselines(own, model.kind, active.sessions)
-    tried = _tried(session, model.kind, reference, as_of=as_of)
+    side_by_side = [series for strategy, series in docket.tried if strategy == model.strategy]
     return Evidence(
         kind="screener" if model.kind == "screener" else "allocator",
         strategy=model.strategy,
-        as_of=as_of,
+        as_of=docket.as_of,
         reference=reference,
         sessions=active.sessions,
         returns=returns if returns is not None else np.empty(0),
         active=active.returns,
-        active_costs_doubled=_on(doubled, active.sessions),
-        baselines=baselines,
+        active_costs_doubled=_on(_less(own, DOUBLED, reference), active.sessions),
+        baselines=_baselines(own, model.kind, active.sessions),
         trials=now.trials,
-        trial_ratios=_ratios([series.returns for _, series in tried]),
-        trial_active=_side_by_side(
-            [series for strategy, series in tried if strategy == model.strategy], active.sessions
-        ),
+        trial_ratios=docket.ratios,
+        trial_active=_side_by_side(side_by_side, active.sessions),
         leaks=now.leaks.status,
         leak_findings=() if now.leaks.status == "clean" else (now.leaks.reason,),
         degeneracies=_degeneracies(model, active.returns),
@@ -162,14 +183,6 @@ def _own_returns(session: Session, model: ModelVersion, *, as_of: date) -> Mappi
     return read_returns(session, kind=model.kind, trial_id=model.trial_id, through_on=as_of).get(model.trial_id, {})
 
 
-def _tried(session: Session, kind: str, reference: str, *, as_of: date) -> list[tuple[str, ReturnSeries]]:
-    """(strategy, active returns) of every trial of the kind that has both series."""
-    strategies = strategies_of_trials(session, kind=kind)
-    returns = read_returns(session, kind=kind, through_on=as_of, series=(OWN, reference))
-    tried = [(strategies[trial_id], _less(series, OWN, reference)) for trial_id, series in sorted(returns.items())]
-    return [(strategy, active) for strategy, active in tried if len(active.sessions)]
-
-
 def _less(series: Mapping[str, ReturnSeries], name: str, reference: str) -> ReturnSeries:
     """One series less another on the sessions that both have."""
     left, right = series.get(name, _NOTHING), series.get(reference, _NOTHING)
@@ -192,12 +205,6 @@ def _baselines(own: Mapping[str, ReturnSeries], kind: str, sessions: Sessions) -
     found = {name: _on(own.get(name, _NOTHING), sessions) for name in BASELINES[kind]}
     whole = {name: returns for name, returns in found.items() if returns is not None}
     return whole if len(whole) == len(found) else {}
-
-
-def _ratios(tried: Sequence[Floats]) -> Floats:
-    """Mean over deviation a session of each series; one that never moves has none."""
-    moving = [active for active in tried if len(active) > 1 and active.std(ddof=1) > 0]
-    return np.array([active.mean() / active.std(ddof=1) for active in moving])
 
 
 def _side_by_side(tried: Sequence[ReturnSeries], sessions: Sessions) -> Floats | None:

@@ -9,7 +9,7 @@ from database.session import Session
 from database.tables.models import ModelVersion
 from database.tables.verdicts import GateVerdict
 from registry.alerts import raise_alert
-from registry.evidence import common_circumstances, drift_of_inputs
+from registry.evidence import Docket, drift_of_inputs
 from registry.roles import (
     FAIL,
     PASS,
@@ -26,7 +26,7 @@ from registry.roles import (
     rollback,
     standing_of,
 )
-from registry.verdicts import is_due, judge_version
+from registry.verdicts import is_due, judge_by_docket
 
 KINDS = ("screener", "allocator")
 ACTOR = "gate"
@@ -115,13 +115,13 @@ def _judge(session: Session, kind: str, as_of: date, *, anew: bool) -> tuple[lis
     versions = {model.model_version_id: model for holders in have_roles for model in holders.values()}
     versions |= {model.model_version_id: model for model in contenders(session, kind=kind, as_of=as_of)}
     verdicts = newest_verdicts(session, model_version_ids=list(versions), as_of=as_of)
-    circumstances = common_circumstances(session, kind=kind)
+    docket = Docket(session, kind=kind, as_of=as_of)
     judged, news = [], set()
     for key, model in versions.items():
         verdict = verdicts.get(key)
-        now = circumstances(drift_of_inputs(session, model, as_of=as_of))
+        now = docket.circumstances(drift_of_inputs(session, model, as_of=as_of))
         if verdict is None or anew or is_due(model, verdict, now, as_of=as_of):
-            verdict = judge_version(session, model=model, as_of=as_of)
+            verdict = judge_by_docket(session, model, docket)
             news.add(key)
         judged.append((model, verdict))
     return judged, news

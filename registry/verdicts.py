@@ -7,7 +7,7 @@ from database.queries.verdicts import add_verdict, newest_verdict
 from database.session import Session, advisory_lock
 from database.tables.models import ModelVersion
 from database.tables.verdicts import GateVerdict
-from registry.evidence import Circumstances, common_circumstances, drift_of_inputs, gather, summary, summary_hash
+from registry.evidence import Circumstances, Docket, drift_of_inputs, gather, summary, summary_hash
 from registry.gate import judge
 
 # A version in service gathers evidence day by day; four times a year the gate looks at it again.
@@ -19,12 +19,17 @@ def judge_version(session: Session, *, model: ModelVersion, as_of: date) -> Gate
 
     The same evidence gives the verdict that is stored already. All trials count: nobody can say how many there were.
     """
+    return judge_by_docket(session, model, Docket(session, kind=model.kind, as_of=as_of))
+
+
+def judge_by_docket(session: Session, model: ModelVersion, docket: Docket) -> GateVerdict:
+    """The same for one of several versions that are judged on one date."""
     advisory_lock(session, f"acis:verdict:{model.model_version_id}")
-    now = common_circumstances(session, kind=model.kind)(drift_of_inputs(session, model, as_of=as_of))
-    evidence = gather(session, model, as_of=as_of, now=now)
+    now = docket.circumstances(drift_of_inputs(session, model, as_of=docket.as_of))
+    evidence = gather(session, model, docket, now)
     content = summary(evidence, now, trial_id=model.trial_id)
     digest = summary_hash(content)
-    newest = newest_verdict(session, model_version_id=model.model_version_id, as_of=as_of)
+    newest = newest_verdict(session, model_version_id=model.model_version_id, as_of=docket.as_of)
     if newest is not None and newest.evidence_hash == digest:
         return newest
     verdict = judge(evidence)
@@ -32,7 +37,7 @@ def judge_version(session: Session, *, model: ModelVersion, as_of: date) -> Gate
         session,
         GateVerdict(
             model_version_id=model.model_version_id,
-            as_of=as_of,
+            as_of=docket.as_of,
             verdict=verdict.verdict,
             reason=verdict.reason,
             checks=[check.as_dict() for check in verdict.checks],
