@@ -66,8 +66,8 @@ def ratio_difference_interval(
         return None
     block = optimal_block(_influence(returns, first) - _influence(others, second))
     sums = _resample(np.column_stack([returns, returns**2, others, others**2]), block=block, draws=draws, seed=seed)
-    differences = _ratios(sums[:, 0], sums[:, 1], len(returns)) - _ratios(sums[:, 2], sums[:, 3], len(returns))
-    return _interval(first - second, differences, level)
+    leads = _ratios(sums[:, 0], sums[:, 1], len(returns)) - _ratios(sums[:, 2], sums[:, 3], len(returns))
+    return _interval(first - second, leads, level)
 
 
 def optimal_block(series: Floats) -> float:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import InputError
-from quant.bootstrap import mean_interval, ratio_difference_interval
+from quant.bootstrap import Interval, mean_interval, ratio_difference_interval, ratio_interval
 from quant.overfitting import measure_overfitting
 from quant.sharpe import Moments, deflated_ratio, measure_moments, minimum_track_record, probabilistic_ratio
 from quant.stats import SESSIONS_A_YEAR
@@ -200,7 +200,8 @@ def _proofs(evidence: Evidence) -> tuple[Check, ...]:
 
 
 def _track_record(evidence: Evidence, moments: Moments) -> Check:
-    name, ratio = "track_record", f"a Sharpe ratio of {moments.ratio * _ROOT:.2f} a year against {_plain(evidence)}"
+    name, ratio = "track_record", f"a Sharpe ratio of {_with_interval(ratio_interval(evidence.active, draws=DRAWS))}"
+    ratio += f" against {_plain(evidence)}"
     needed = minimum_track_record(moments, confidence=CONFIDENCE)
     if needed is None:
         return _proof(
@@ -282,11 +283,8 @@ def _baseline(evidence: Evidence) -> Check:
     interval = ratio_difference_interval(evidence.returns, evidence.baselines[best], draws=DRAWS) if whole else None
     if interval is None:
         return _proof("baseline", "not_proven", None, 0.0, "How it compares with the simple rules is not known.")
-    low, lead, high = (ratio * _ROOT for ratio in (interval.low, interval.observed, interval.high))
-    text = (
-        f"Its Sharpe ratio less that of the best simple rule, {_readable(best)}, is {lead:+.2f} a year"
-        f" (90 % interval {low:+.2f} to {high:+.2f})"
-    )
+    low, high = interval.low * _ROOT, interval.high * _ROOT
+    text = f"Its Sharpe ratio less that of the best simple rule, {_readable(best)}, is {_with_interval(interval)}"
     if high < 0.0:
         return _proof("baseline", "fail", low, 0.0, f"{text}: the simple rule is better.")
     if low <= 0.0:
@@ -316,6 +314,13 @@ def _hard(name: str, status: Status, sentence: str) -> Check:
 
 def _proof(name: str, status: Status, value: float | None, bar: float | None, sentence: str) -> Check:
     return Check(name, is_hard=False, status=status, value=value, bar=bar, sentence=sentence)
+
+
+def _with_interval(interval: Interval | None) -> str:
+    if interval is None:
+        return "nothing"
+    observed, low, high = (ratio * _ROOT for ratio in (interval.observed, interval.low, interval.high))
+    return f"{observed:+.2f} a year (90 % interval {low:+.2f} to {high:+.2f})"
 
 
 def _plain(evidence: Evidence) -> str:

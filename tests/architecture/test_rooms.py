@@ -55,6 +55,7 @@ TEST_WINDOWS = {
     "auth.audit.read_trail": "the trail is written now and shown to people by the web API",
     "database.queries.ledger.trial_balance": "every trading test ends with a look at the books",
     "database.schema.differences": "holds the mapped tables and the migrations side by side",
+    "quant.splits.combinatorial": "for research by hand; the platform itself walks forward, as it will have to serve",
 }
 
 # Words that more than one room writes, with the reason.
