@@ -66,8 +66,12 @@ def auc(scores: npt.NDArray[Any], labels: npt.NDArray[Any]) -> float | None:
 
 def rank_ic(scores: npt.NDArray[Any], forward: Floats) -> float | None:
     """Spearman correlation; None where one side does not vary."""
-    a, b = rankdata(scores), rankdata(forward)
-    a, b = a - a.mean(), b - b.mean()
+    return correlation(rankdata(scores), rankdata(forward))
+
+
+def correlation(left: Floats, right: Floats) -> float | None:
+    """Pearson correlation; None where one side does not vary."""
+    a, b = left - left.mean(), right - right.mean()
     norm = math.sqrt(float(a @ a) * float(b @ b))
     return float(a @ b) / norm if norm > 0 else None
 

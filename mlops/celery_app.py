@@ -10,9 +10,10 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import beat_init, worker_process_init, worker_ready
+from kombu.exceptions import OperationalError
 
 from core.config import get_settings
-from core.errors import NotASession, Refused
+from core.errors import NotASession, Refused, Unreachable
 from core.jobs import (
     AuditLeaks,
     BuildFeatures,
@@ -94,6 +95,14 @@ def _task(kind: type[Job]) -> Callable[..., str]:
 
 for _kind in QUEUED:
     app.task(_task(_kind), name=_kind.name)
+
+
+def send(job: Job) -> None:
+    """Put a job into the queue. Unreachable where the queue's server does not answer."""
+    try:
+        app.send_task(job.name, kwargs={"payload": job.model_dump(mode="json")}, retry=False)
+    except OperationalError as error:
+        raise Unreachable(f"the job queue does not answer ({error}); start it with `acis up`") from error
 
 
 def _before_the_first_job(**_: Any) -> None:

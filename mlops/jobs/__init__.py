@@ -9,6 +9,7 @@ JOBS = {
     "audit_leaks": "Probe the decision path for leaks.",
     "build_features": "Build the feature snapshots of the years that are stale.",
     "judge_models": "Let the gate judge the versions that may serve.",
+    "compare_screeners": "The algorithms of the screeners side by side, over seeds and years.",
     "nightly": "One night: from the day's bars to fills and the report.",
     "replay": "The nightly verbs over a stretch of history.",
     "respond_to_drift": "Retrain what has drifted and let the gate decide.",
