@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from core.errors import InputError
 from quant.placement import (
     WINDOW_SESSIONS,
     Floats,
+    alarm_line,
     correlation_time,
     holm,
     independent_months,
@@ -28,19 +28,20 @@ from quant.placement import (
 BINS = 40
 DECILE = BINS // 10
 MISSING = BINS  # the slot behind the bins counts what is unknown
-REFERENCE_WINDOWS_MIN = 6
+# Of fewer months the spread is anybody's guess: calm ones would alarm too often.
+REFERENCE_WINDOWS_MIN = 24
 ALARM_P = 0.05
 # Textbook lines of the population stability index (Siddiqi, Credit Risk Scorecards, 2006): shown, never decisive.
 PSI_MODERATE, PSI_LARGE = 0.1, 0.25
 # How the risk of a false alarm is shared: between the two measures of a feature, between the two tests of a model.
-SHARE_OF_SHAPE, SHARE_OF_MISSING = 0.8, 0.2
+SHARE_OF_SHAPE, SHARE_OF_MISSING = 0.7, 0.3
 _SHARE_OF_MANY, _SHARE_OF_SINGLE = 0.8, 0.2
 # Less than a tenth of what a model reads is no drift of the model, however still the reference was.
 WEIGHT_MIN = 0.1
 _PARTS = 5
 # Distances smaller than a hundredth are no drift, however still the reference was.
 _DISTANCE_MIN = 0.01
-_DEVIATION_MIN = 0.1
+_DEVIATION_MIN = 0.01
 _SHARE_MIN = 1e-4
 _KNOWN_SHARE_MIN = 0.05
 # A column that nobody has known for a week is dead, unless the reference has seen it dead on a tenth of its days.
@@ -101,7 +102,7 @@ class Reference:
     """The days of a reference and the yardsticks of each feature: everything that a month is held against.
 
     shares (features, BINS) and missing (features) of the whole reference; `shape` and `gaps` are the worst of its
-    months (months, features) on a log scale; `independent` how many months of each feature are independent; `usable`
+    months (months, features); `independent` how many months of each feature are independent; `usable`
     are the features that the reference knows, `lasting` those that it knew on most of its days; `window` is how many
     days are judged at once.
     """
@@ -118,10 +119,13 @@ class Reference:
 
 
 def refer(bins: Bins, counts: Counts, *, window: int = WINDOW_SESSIONS) -> Reference:
-    """The yardsticks of the reference days `counts` (days, features, BINS + 1), at least six windows of them."""
-    sessions = len(counts)
-    if sessions < REFERENCE_WINDOWS_MIN * window:
-        raise InputError(f"the reference has {sessions} sessions: give {REFERENCE_WINDOWS_MIN * window} or more")
+    """The yardsticks of the reference days `counts` (days, features, BINS + 1), at least 24 windows of them."""
+    if len(counts) < REFERENCE_WINDOWS_MIN * window:
+        raise InputError(f"the reference has {len(counts)} sessions: give {REFERENCE_WINDOWS_MIN * window} or more")
+    return _yardsticks(bins, counts, window)
+
+
+def _yardsticks(bins: Bins, counts: Counts, window: int) -> Reference:
     total = counts.sum(axis=0, dtype=np.float64)
     known = total[:, :BINS].sum(axis=1)
     shares = total[:, :BINS] / np.maximum(known, 1.0)[:, None]
@@ -133,7 +137,7 @@ def refer(bins: Bins, counts: Counts, *, window: int = WINDOW_SESSIONS) -> Refer
         missing=missing,
         shape=monthly_worst(distance, window),
         gaps=monthly_worst(gap, window),
-        independent=independent_months(sessions, _times(counts), window),
+        independent=independent_months(len(counts), _times(counts), window),
         usable=(known > _KNOWN_SHARE_MIN * total.sum(axis=1)) & np.isfinite(bins.edges[0]),
         lasting=_dead_days(counts).mean(axis=0) < _DEAD_SHARE_MAX,
         window=window,
@@ -152,14 +156,14 @@ def usual_alarms(bins: Bins, counts: Counts) -> list[Flags]:
     """
     told = []
     for part in np.array_split(np.arange(len(counts)), _PARTS):
-        others = refer(bins, np.delete(counts, part, axis=0))
+        others = _yardsticks(bins, np.delete(counts, part, axis=0), WINDOW_SESSIONS)
         _, p_shape, p_missing = _risks(others, counts[part])
         told.append((_together(p_shape, p_missing) <= ALARM_P) & others.usable)
     return told
 
 
 def _distances(counts: Counts, shares: Floats, missing: Floats, window: int) -> tuple[Floats, Floats]:
-    """Logs of the Kolmogorov-Smirnov distance and of the change of the missing rate, of every window of days."""
+    """Kolmogorov-Smirnov distance and change of the missing rate of every window of days, both at least a hundredth."""
     windows, features = len(counts) - window + 1, counts.shape[1]
     distance, gap = np.empty((windows, features)), np.empty((windows, features))
     for place in range(features):
@@ -170,7 +174,7 @@ def _distances(counts: Counts, shares: Floats, missing: Floats, window: int) -> 
         has_shape = known >= _KNOWN_SHARE_MIN * sums.sum(axis=1)
         distance[:, place] = np.where(has_shape, np.abs(ahead).max(axis=1), 0.0)
         gap[:, place] = np.abs(sums[:, MISSING] / np.maximum(sums.sum(axis=1), 1.0) - missing[place])
-    return np.log(np.maximum(distance, _DISTANCE_MIN)), np.log(np.maximum(gap, _DISTANCE_MIN))
+    return np.maximum(distance, _DISTANCE_MIN), np.maximum(gap, _DISTANCE_MIN)
 
 
 def _times(counts: Counts) -> Floats:
@@ -224,8 +228,10 @@ def read_panel(reference: Reference, counts: Counts) -> PanelDrift:
         return np.where(unknown, np.nan, values)
 
     return PanelDrift(
-        ks=seen(np.exp(distance)),
-        ks_line=_line(reference),
+        ks=seen(distance),
+        ks_line=alarm_line(
+            reference.shape, reference.independent, p=ALARM_P * SHARE_OF_SHAPE, deviation_min=_DEVIATION_MIN
+        ),
         psi=seen(_stability(shares, reference.shares)),
         mean_shift=seen((now_mean - mean) / np.maximum(deviation, _TINY)),
         spread_shift=seen(np.log(np.maximum(now_deviation, _TINY) / np.maximum(deviation, _TINY))),
@@ -245,7 +251,7 @@ def _window_dead(reference: Reference, counts: Counts) -> Flags:
 
 
 def _risks(reference: Reference, counts: Counts) -> tuple[Floats, Floats, Floats]:
-    """(log distance, p of the shape, p of the gaps) of each window and feature."""
+    """(distance, p of the shape, p of the gaps) of each window and feature."""
     distance, gap = _distances(counts, reference.shares, reference.missing, reference.window)
     n = reference.independent
     p_shape = p_values(standing(distance, reference.shape, n, deviation_min=_DEVIATION_MIN), n)
@@ -272,14 +278,6 @@ def _stability(shares: Floats, reference: Floats) -> Floats:
     now = np.maximum(shares.reshape(*shares.shape[:-1], 10, DECILE).sum(axis=-1), _SHARE_MIN)
     then = np.maximum(reference.reshape(*reference.shape[:-1], 10, DECILE).sum(axis=-1), _SHARE_MIN)
     return np.asarray(((now - then) * np.log(now / then)).sum(axis=-1))
-
-
-def _line(reference: Reference) -> Floats:
-    """The Kolmogorov-Smirnov distance at which the shape alone would alarm."""
-    n, worst = reference.independent, reference.shape
-    deviation = np.maximum(worst.std(axis=0, ddof=1), _DEVIATION_MIN) * np.sqrt(1.0 + 1.0 / n)
-    score = stats.t.isf(ALARM_P * SHARE_OF_SHAPE, n - 1.0)
-    return np.asarray(np.exp(worst.mean(axis=0) + 0.5 * np.log((n + 1.0) / (n - 1.0)) + score * deviation))
 
 
 @dataclass(frozen=True)

@@ -49,19 +49,29 @@ def independent_months(days: int, time_days: Floats, month: int = WINDOW_SESSION
     return np.asarray(np.maximum(days / (month + np.asarray(time_days) - 1.0), _INDEPENDENT_MIN))
 
 
-def standing(readings: Floats, worst: Floats, independent: Floats, *, deviation_min: float = 0.0) -> Floats:
-    """t-scores, with `independent - 1` degrees of freedom, of readings (..., series) among `worst` (months, series).
+def standing(distances: Floats, worst: Floats, independent: Floats, *, deviation_min: float) -> Floats:
+    """t-scores, with `independent - 1` degrees of freedom, of distances (..., series) among `worst` (months, series).
 
-    A new month differs from the mean of n others by more than those do among themselves: by the factor
-    (1 + 1/n) / (1 - 1/n) in its distance from a reference that they themselves make up, and by 1 + 1/n in the variance
-    of a prediction (Hahn and Meeker, Statistical Intervals, 1991, section 4.7). `worst` must be of distances on a log
-    scale, on which months are close to normal.
+    On the scale of cube roots, on which distances, like sums of squares, are close to normal (Wilson and Hilferty,
+    1931); `deviation_min` is the least deviation there. A new month differs from the mean of n others by more than
+    those do: by the root of (1 + 1/n) / (1 - 1/n) in its distance from a reference that they make up themselves, and
+    by 1 + 1/n in the variance of a prediction (Hahn and Meeker, Statistical Intervals, 1991, section 4.7).
     """
+    mean, deviation = _yardstick(worst, independent, deviation_min)
+    return np.asarray((np.cbrt(distances) - mean) / deviation)
+
+
+def alarm_line(worst: Floats, independent: Floats, *, p: float, deviation_min: float) -> Floats:
+    """The distance of each series whose p-value is `p`."""
+    mean, deviation = _yardstick(worst, independent, deviation_min)
+    return np.asarray((mean + stats.t.isf(p, independent - 1.0) * deviation) ** 3)
+
+
+def _yardstick(worst: Floats, independent: Floats, deviation_min: float) -> tuple[Floats, Floats]:
     n = independent
-    mean = worst.mean(axis=0) + 0.5 * np.log((n + 1.0) / (n - 1.0))
-    deviation = np.maximum(worst.std(axis=0, ddof=1), deviation_min)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray((readings - mean) / (deviation * np.sqrt(1.0 + 1.0 / n)))
+    roots = np.cbrt(worst * np.sqrt((n + 1.0) / (n - 1.0)))
+    deviation = np.maximum(roots.std(axis=0, ddof=1), deviation_min)
+    return roots.mean(axis=0), deviation * np.sqrt(1.0 + 1.0 / n)
 
 
 def p_values(scores: Floats, independent: Floats) -> Floats:

@@ -19,7 +19,7 @@ from features.service import feature_names, read_features
 from quant.drift import PanelDrift
 from quant.placement import WINDOW_SESSIONS, Floats
 from registry.panels import TrainingPanel, read_month, training_panel
-from registry.readings import Rows, add_allocation_readings, add_score_readings, feature_readings, input_readings
+from registry.readings import Rows, add_allocation_readings, add_input_readings, add_score_readings, feature_readings
 from registry.roles import challengers, champions, contenders
 
 State = Literal["calm", "alarm", "unknown"]
@@ -27,6 +27,8 @@ State = Literal["calm", "alarm", "unknown"]
 FORGOTTEN_DAYS = 10
 # One night's alarm is told at once; what follows from it waits until most of a week's readings agree.
 STATE_SESSIONS = 5
+# What a model reads, and what a feature looks like: without them nothing is known of its drift.
+_MUST_BE_KNOWN = ("inputs", "ks")
 _ALLOCATIONS_DAYS = 550
 _KINDS = ("screener", "allocator")
 # What the encoders of the allocators' observations clip at, where the manifest does not say.
@@ -70,8 +72,8 @@ class DriftReport:
 def drift_state(session: Session, *, name: str, as_of: date, model_version_id: int | None = None) -> DriftState:
     """The newest word on a feature or model up to `as_of`; of one version of the model where it is named.
 
-    alarm: most of the last five sessions read alarm, or of as many as there are. unknown: never read, or not within
-    the last ten days.
+    alarm: most of the last five sessions read alarm, or of as many as there are. unknown: never read, not within the
+    last ten days, or there was nothing to hold it against.
     """
     found = queries.newest_readings(
         session, subject=name, as_of=as_of, model_version_id=model_version_id, sessions=STATE_SESSIONS
@@ -83,6 +85,9 @@ def drift_state(session: Session, *, name: str, as_of: date, model_version_id: i
         sentence = f"drift of {name} was last read on {read_on}, too long before {as_of}: acis drift run"
         return DriftState(name, "unknown", sentence, read_on)
     found = [reading for reading in found if reading.session_on >= oldest]
+    incomparable = [reading for reading in found if reading.measure in _MUST_BE_KNOWN and reading.value is None]
+    if incomparable and not any(reading.is_alarm for reading in found):
+        return DriftState(name, "unknown", incomparable[0].summary, read_on)
     alarming = {reading.session_on for reading in found if reading.is_alarm}
     if 2 * len(alarming) <= len({reading.session_on for reading in found}):
         return DriftState(name, "calm", _calm(name, found, read_on), read_on)
@@ -129,16 +134,16 @@ def read_drift(
     others = [model for kind in _KINDS for model in contenders(session, kind=kind, as_of=as_of)]
     models = list({model.model_version_id: model for model in (*watched, *others, *named)}.values())
     panels = {window: training_panel(session, first_on=window[0], last_on=window[1]) for window in _windows(models)}
-    months = {window: read_month(panel, as_of=as_of) for window, panel in panels.items()}
+    months = {window: (panel, read_month(panel, as_of=as_of)) for window, panel in panels.items() if panel is not None}
     found: list[DriftReading] = []
-    if watched:
+    known = [model for model in watched if _window(model) in months]
+    if known:
         # Features are told against one window: that of most of the models.
-        window = _common_window(watched)
-        found += feature_readings(as_of, panels[window].features, months[window])
+        training, month = months[_common_window(known)]
+        found += feature_readings(as_of, training.features, month)
     said = outcomes.filter(pl.col("session_on") <= as_of)
     for model in models:
-        window = _window(model)
-        found += _of_model(session, as_of, model, panels[window], months[window], said)
+        found += _of_model(session, as_of, model, months.get(_window(model)), said)
     queries.put_readings(session, found)
     return report(session, as_of=as_of)
 
@@ -158,9 +163,14 @@ def _common_window(models: Sequence[ModelVersion]) -> tuple[date, date]:
 
 
 def _of_model(
-    session: Session, as_of: date, model: ModelVersion, training: TrainingPanel, month: PanelDrift, said: pl.DataFrame
+    session: Session,
+    as_of: date,
+    model: ModelVersion,
+    month: tuple[TrainingPanel, PanelDrift] | None,
+    said: pl.DataFrame,
 ) -> list[DriftReading]:
-    rows = input_readings(as_of, model, training, month)
+    rows = Rows(as_of, model.kind, model.name, model.model_version_id)
+    add_input_readings(rows, model, month)
     if model.kind == "screener":
         add_score_readings(rows, model.name, said.filter(strategy=model.strategy), as_of=as_of)
     else:

@@ -11,7 +11,9 @@ from core.errors import DataMissing
 from database.queries.features import current_snapshots
 from database.session import Session
 from features.service import feature_names, read_features
+from market_data.calendars import sessions_between
 from quant.drift import (
+    REFERENCE_WINDOWS_MIN,
     Bins,
     Counts,
     Flags,
@@ -40,8 +42,13 @@ class TrainingPanel:
     usual: tuple[Flags, ...]
 
 
-def training_panel(session: Session, *, first_on: date, last_on: date) -> TrainingPanel:
-    """The universe from `first_on` to `last_on`. DataMissing where features of those years are not built."""
+def training_panel(session: Session, *, first_on: date, last_on: date) -> TrainingPanel | None:
+    """The universe from `first_on` to `last_on`; None where that is too short to tell what is usual.
+
+    DataMissing where features of those years are not built.
+    """
+    if len(sessions_between(first_on, last_on)) < REFERENCE_WINDOWS_MIN * WINDOW_SESSIONS:
+        return None
     snapshots = current_snapshots(session)
     contents = tuple(
         snapshots[year].content_hash for year in range(first_on.year, last_on.year + 1) if year in snapshots

@@ -14,6 +14,7 @@ from quant.drift import (
     ALARM_P,
     PSI_LARGE,
     PSI_MODERATE,
+    REFERENCE_WINDOWS_MIN,
     SHARE_OF_MISSING,
     SHARE_OF_SHAPE,
     InputsDrift,
@@ -26,7 +27,6 @@ from quant.drift import (
 )
 from quant.placement import Floats, holm
 from quant.score_drift import (
-    HISTORY_WINDOWS_MIN,
     Calibration,
     brier_scores,
     calibration_error,
@@ -158,16 +158,18 @@ def feature_weights(model: ModelVersion, names: Sequence[str]) -> Floats:
     )
 
 
-def input_readings(session_on: date, model: ModelVersion, training: TrainingPanel, panel: PanelDrift) -> Rows:
-    """One verdict over all that the model reads."""
-    rows = Rows(session_on, model.kind, model.name, model.model_version_id)
+def add_input_readings(rows: Rows, model: ModelVersion, month: tuple[TrainingPanel, PanelDrift] | None) -> None:
+    """One verdict over all that the model reads; `month` is what is known of its training window, and this month."""
+    if month is None:
+        rows.add("inputs", None, f"the training window of {model.name} is too short to tell what is usual")
+        return
+    training, panel = month
     weights = feature_weights(model, training.features)
     judged = judge_inputs(panel, training.usual, weights, alarm_p=INPUTS_ALARM_P)
     p = float(judged.p[-1])
     alarm = p <= INPUTS_ALARM_P
     summary = _inputs_sentence(model.name, training, panel, judged, weights, alarm)
     rows.add("inputs", judged.share[-1], summary, threshold=judged.share_line, p=p, is_alarm=alarm)
-    return rows
 
 
 def _inputs_sentence(
@@ -236,7 +238,7 @@ def _performance(
 def _score_shape(day: np.ndarray, scores: Floats, days: int) -> dict[str, _Measure]:
     """How far the newest month's scores are from all before, by the calibrated Kolmogorov-Smirnov distance."""
     before = days - _SCORES_WINDOW
-    if before < HISTORY_WINDOWS_MIN * _SCORES_WINDOW:
+    if before < REFERENCE_WINDOWS_MIN * _SCORES_WINDOW:
         return {}
     column = [scores.astype(np.float32)]
     bins = fit_bins([column[0][day < before]])
