@@ -17,4 +17,4 @@ def train_missing(*, years: Sequence[int], progress: Progress) -> tuple[Training
     """
     screeners = run_train_screener(years=range(FIRST_SCREENER_YEAR, max(years) + 1), progress=progress)
     allocators = run_train_allocator(years=[year for year in years if year >= FIRST_ALLOCATOR_YEAR], progress=progress)
-    return screeners, allocators
+    return screeners, list(allocators.trained)

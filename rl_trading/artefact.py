@@ -1,4 +1,4 @@
-"""A fold's policies on disk: one ONNX graph a seed under a signed manifest. Loading needs onnxruntime, never torch.
+"""A fold's policy on disk: one ONNX graph of all seeds under a signed manifest. Loading needs onnxruntime, never torch.
 
 See registry.artefact for what is checked before a graph is looked at.
 """
@@ -18,19 +18,15 @@ from rl_trading.observation import CONTEXT_COLUMNS, STOCK_COLUMNS
 from rl_trading.windows import STOCKS
 
 MANIFEST_FILE = artefact.MANIFEST_FILE
+POLICY_FILE = "policy.onnx"
 _FOLDER = "allocator"
 
 Floats = npt.NDArray[np.float64]
 Floats32 = npt.NDArray[np.float32]
 
 
-def policy_file(seed: int) -> str:
-    """Name of one seed's graph."""
-    return f"policy-{seed}.onnx"
-
-
 class Policy:
-    """One seed's graph, loaded: raw observations in, weights under the limits out."""
+    """The seeds' graph, loaded: raw observations in, weights under the limits out."""
 
     def __init__(self, content: bytes) -> None:
         options = onnxruntime.SessionOptions()
@@ -38,14 +34,36 @@ class Policy:
         options.inter_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
+    @property
+    def seeds(self) -> int:
+        """How many seeds it is the mean of."""
+        return int(self._session.get_outputs()[1].shape[0])
+
     def weights(
         self, stocks: Floats32, mask: npt.NDArray[np.bool_], context: Floats32, held: Floats, account: Floats
     ) -> Floats:
-        """Weights (b, n + 1; cash last), each row summing to one.
+        """Weights (b, n + 1; cash last), each row summing to one: the mean of the seeds'.
 
         stocks (b, n, c) and context (b, m) raw, NaN = unknown; mask (b, n); held (b, n) weights now; account (b, 2) =
         cash weight and weight of what is held outside the list.
         """
+        return self._answer("allocation", stocks, mask, context, held, account)
+
+    def weights_by_seed(
+        self, stocks: Floats32, mask: npt.NDArray[np.bool_], context: Floats32, held: Floats, account: Floats
+    ) -> Floats:
+        """What each seed says to the same: (k, b, n + 1)."""
+        return self._answer("seeds", stocks, mask, context, held, account)
+
+    def _answer(
+        self,
+        output: str,
+        stocks: Floats32,
+        mask: npt.NDArray[np.bool_],
+        context: Floats32,
+        held: Floats,
+        account: Floats,
+    ) -> Floats:
         inputs = {
             "stocks": np.asarray(stocks, dtype=np.float32),
             "mask": mask.astype(np.float32),
@@ -53,38 +71,37 @@ class Policy:
             "weights": held.astype(np.float32),
             "account": account.astype(np.float32),
         }
-        weights: Floats = self._session.run(None, inputs)[0].astype(np.float64)
+        weights: Floats = self._session.run([output], inputs)[0].astype(np.float64)
         # Single precision leaves some 1e-7; cash takes it up.
-        weights[:, -1] = np.maximum(1.0 - weights[:, :-1].sum(axis=1), 0.0)
+        weights[..., -1] = np.maximum(1.0 - weights[..., :-1].sum(axis=-1), 0.0)
         return weights
 
 
-def save(folder: Path, year: int, graphs: Mapping[int, bytes], description: Mapping[str, Any]) -> tuple[str, str, Any]:
-    """Write graphs by seed and manifest under `folder`, signed; returns (relative folder, SHA-256 of the manifest,
+def save(folder: Path, year: int, graph: bytes, description: Mapping[str, Any]) -> tuple[str, str, Any]:
+    """Write the graph and its manifest under `folder`, signed; returns (relative folder, SHA-256 of the manifest,
     manifest). What is there already and whole is left alone."""
     return artefact.save(
         folder,
         name=_FOLDER,
         label=str(year),
-        files={policy_file(seed): content for seed, content in sorted(graphs.items())},
+        files={POLICY_FILE: graph},
         description={**description, **_here()},
     )
 
 
 @lru_cache(maxsize=64)
-def load(target: Path, expected_sha256: str, seed: int) -> Policy:
-    """One seed's policy. ArtefactRefused where anything differs from what was stored or from what this code feeds it.
+def load(target: Path, expected_sha256: str) -> Policy:
+    """The policy. ArtefactRefused where anything differs from what was stored or from what this code feeds it.
 
     `expected_sha256` is the database's hash of the manifest. Loaded once a process.
     """
     stored = artefact.load(target, expected_sha256=expected_sha256, expected=_here())
-    name = policy_file(seed)
-    if name not in stored.files:
-        raise artefact.refuse(target, f"it holds no policy of seed {seed}")
-    complaint = check_graph(stored.files[name])
+    if POLICY_FILE not in stored.files:
+        raise artefact.refuse(target, f"it holds no {POLICY_FILE}")
+    complaint = check_graph(stored.files[POLICY_FILE])
     if complaint is not None:
-        raise artefact.refuse(target, f"{name} {complaint}")
-    return Policy(stored.files[name])
+        raise artefact.refuse(target, f"{POLICY_FILE} {complaint}")
+    return Policy(stored.files[POLICY_FILE])
 
 
 def _here() -> dict[str, Any]:

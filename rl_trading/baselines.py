@@ -8,7 +8,7 @@ from quant.optimisers import OPTIMISERS
 from rl_trading.weights import Limits, limited
 
 Floats = npt.NDArray[np.float64]
-SIMPLE = ("equal_weight", "inverse_volatility", "minimum_variance")
+SIMPLE = ("equal_weight", "inverse_volatility", "minimum_variance", "maximum_sharpe", "risk_parity", "hrp")
 # Serves where no fold has judged anything yet: it needs no forecast and survives every regime.
 DEFAULT = "inverse_volatility"
 LOOK_BACK_SESSIONS = 252

@@ -23,6 +23,7 @@ from features.service import read_features
 from rl_trading.observation import CONTEXT_COLUMNS, MARKET_FEATURES, STOCK_COLUMNS, STOCK_FEATURES
 from rl_trading.windows import STOCKS, Decisions, Market
 
+Ints = npt.NDArray[np.int64]
 Floats32 = npt.NDArray[np.float32]
 # Calendar days that hold the sessions which the simple allocators look back on, with room to spare.
 HISTORY_DAYS = 400
@@ -31,12 +32,13 @@ _log = get_logger("rl_trading")
 
 @dataclass(frozen=True)
 class History:
-    """The market, every strategy's decisions, and the index: (label, sessions it covers, levels)."""
+    """The market, every strategy's decisions, the index (label, levels), and the regime read at each close."""
 
     market: Market
     decisions: tuple[Decisions, ...]
     index_label: str
     index_levels: npt.NDArray[np.float64]  # one for each session of the market, NaN where unknown
+    regimes: npt.NDArray[np.str_]  # one for each session of the market, empty where there is none
 
 
 def load_history(*, as_of: date, first_on: date, progress: Progress = silent) -> History:
@@ -61,7 +63,7 @@ def load_history(*, as_of: date, first_on: date, progress: Progress = silent) ->
     )
     label, levels = _index(market, as_of)
     progress("laying out decisions", 4, 4)
-    return History(market, decisions, label, levels)
+    return History(market, decisions, label, levels, _labels(market, as_of))
 
 
 def _top_scores(scores: pl.DataFrame) -> pl.DataFrame:
@@ -105,6 +107,12 @@ def _contexts(table: pl.DataFrame, as_of: date) -> pl.DataFrame:
     return joined.select("session_on", pl.col(CONTEXT_COLUMNS).cast(pl.Float32).fill_null(np.nan))
 
 
+def _labels(market: Market, as_of: date) -> npt.NDArray[np.str_]:
+    regimes = read_regimes(as_of=as_of, detector=get_settings().regime_detector)
+    labels = dict(zip(regimes["session_on"].to_list(), regimes["label"].to_list(), strict=True))
+    return np.array([labels.get(day, "") for day in market.sessions.astype(object).tolist()])
+
+
 def _decisions(strategy: str, table: pl.DataFrame, context: pl.DataFrame, market: Market) -> Decisions:
     days = table["session_on"].unique().sort()
     index = np.searchsorted(market.sessions, days.to_numpy().astype("datetime64[D]"))
@@ -130,11 +138,15 @@ def _known_slots(ids: npt.NDArray[np.int32], market: Market) -> npt.NDArray[np.i
     return np.where(market.instrument_ids[at] == ids, at, -1)
 
 
+def places(slot: Ints, counts: Ints | int) -> npt.NDArray[np.float64]:
+    """Places in a list of `counts` stocks, from 1 for the best to -1 for the last; 1 where there is only one."""
+    return np.where(np.asarray(counts) > 1, 1.0 - 2.0 * slot / np.maximum(np.asarray(counts) - 1, 1), 1.0)
+
+
 def stock_columns(table: pl.DataFrame) -> Floats32:
     """(rows, columns) of `STOCK_COLUMNS` from rows with score, session_on, slot and features; NaN where unknown."""
     counts = table.select(pl.len().over("session_on")).to_series().to_numpy()
-    slot = table["slot"].to_numpy()
-    place = np.where(counts > 1, 1.0 - 2.0 * slot / np.maximum(counts - 1, 1), 1.0)
+    place = places(table["slot"].to_numpy(), counts)
     known = table.select("score", *STOCK_FEATURES).cast(pl.Float32).fill_null(np.nan).to_numpy()
     return np.insert(known, 1, place, axis=1).astype(np.float32)
 

@@ -11,7 +11,7 @@ from queue import SimpleQueue
 from typing import IO, Any
 
 from core.config import REPOSITORY, child_environment
-from core.errors import AcisError
+from core.errors import AcisError, InputError
 
 _GRACE_S = 10
 _LOG_TAIL_CHARACTERS = 2000
@@ -42,7 +42,10 @@ class Learners:
         )
 
     def submit(self, task: Mapping[str, Any], heard: Callable[[int], None]) -> "Future[None]":
-        """Queue a task (see `rl_trading.learner.work`); `heard` is told its steps as they are taken."""
+        """Queue a task (see `rl_trading.learner.work`); `heard` is told its steps as they are taken.
+
+        The result raises InputError for what the learner refuses, AcisError where its process ends.
+        """
         return self._threads.submit(self._work, task, heard)
 
     def _work(self, task: Mapping[str, Any], heard: Callable[[int], None]) -> None:
@@ -53,8 +56,10 @@ class Learners:
         process.stdin.flush()
         for line in process.stdout:
             answer = json.loads(line)
-            if "written" in answer:
+            if "written" in answer or "refused" in answer:
                 self._idle.put(process)
+                if "refused" in answer:
+                    raise InputError(answer["refused"])
                 return
             heard(answer["steps"])
         raise AcisError(f"a learner process ended in the middle of its work:\n{self._last_words()}")

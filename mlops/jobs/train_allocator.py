@@ -1,11 +1,12 @@
 """Train the allocator folds that are missing; each is stored as soon as it is judged."""
 
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from core.errors import DataMissing
+from core.errors import DataMissing, InputError
 from core.jobs import TrainAllocator
 from core.progress import Progress, silent
 from database.queries.bars import last_session_on
@@ -13,17 +14,28 @@ from database.queries.runs import exclusive_run
 from database.session import transaction
 from database.tables.models import ModelVersion
 from quant.service import detect_regimes
-from rl_trading.dataset import load_history
+from rl_trading.dataset import History, load_history
 from rl_trading.evaluate import table_lines
+from rl_trading.judgement import StrategyTable, judge_allocators
 from rl_trading.settings import SEEDS
-from rl_trading.training import FIRST_SCORES_YEAR, plan_folds, store_fold, train_folds
+from rl_trading.training import (
+    FIRST_SCORES_YEAR,
+    Extension,
+    FoldPlan,
+    extend_fold,
+    plan_extensions,
+    plan_folds,
+    store_fold,
+    train_folds,
+)
 
 BOOK = "models"  # models belong to no account's book
+DEVICES = ("cpu", "cuda")
 
 
 @dataclass(frozen=True)
 class AllocatorFold:
-    """One stored model row: which allocator serves the strategy in that year, why, and how all were judged."""
+    """One stored model row: the simple allocator that its validation liked, why, and how all were judged."""
 
     strategy: str
     year: int
@@ -33,12 +45,38 @@ class AllocatorFold:
     metrics: dict[str, Any]
 
     def lines(self) -> list[str]:
-        """The tables as text: the validation that decided, and the year after it, which decided nothing."""
+        """The tables as text: the validation that chose, and the year after it, which nothing has seen."""
         text = [f"{self.strategy} {self.year}: {self.reason}"]
         for window in ("validation", "test"):
             if self.metrics[window]:
                 text += table_lines(window, self.metrics[window])
-        return text
+            policy = self.metrics["policy"][window]
+            if policy:
+                spread = policy["seeds_sharpe"]
+                text.append(
+                    f"policy: mean of {policy['seeds']} seeds {policy['ensemble_sharpe']:.2f}; the seeds alone"
+                    f" {spread['median']:.2f} (median), interquartile range {spread['interquartile_range']:.2f}"
+                )
+        return [*text, *(f"degenerate: {finding}" for finding in self.metrics["degeneracy"] or ())]
+
+
+@dataclass(frozen=True)
+class AllocatorReport:
+    """What a training did: new folds, folds with new sessions judged, and how all allocators stand out of sample."""
+
+    trained: tuple[AllocatorFold, ...]
+    extended: tuple[AllocatorFold, ...]
+    tables: tuple[StrategyTable, ...]
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "trained": [fold.__dict__ for fold in self.trained],
+            "extended": [fold.__dict__ for fold in self.extended],
+            "tables": [table.as_dict() for table in self.tables],
+            "seconds": self.seconds,
+        }
 
 
 def run_train_allocator(
@@ -48,17 +86,29 @@ def run_train_allocator(
     full: bool = False,
     device: str = "cpu",
     progress: Progress = silent,
-) -> list[AllocatorFold]:
-    """Train the missing folds of `years` (default: all possible) with `seeds` seeds; returns what was stored.
+) -> AllocatorReport:
+    """Train the missing folds of `years` (default: all possible) with `seeds` seeds, and judge the sessions that test
+    years have gained since.
 
-    `full` trains ten times longer. A run that was cut off goes on with the fold it was at.
+    `full` trains a million steps a seed. A run that was cut off goes on with the seed it was at.
     """
+    if device not in DEVICES:
+        raise InputError(f"device {device} is not known; there are {', '.join(DEVICES)}")
+    begun = time.monotonic()
     with transaction() as session:
         newest = last_session_on(session)
     if newest is None:
         raise DataMissing("there are no bars to learn from: load them with `acis data load-sample`")
     with exclusive_run(TrainAllocator.name, newest, BOOK):
-        return _train(newest, years, seeds, full=full, device=device, progress=progress)
+        with transaction() as session:
+            plans = plan_folds(session, as_of=newest, years=years, seeds=seeds, full=full, device=device)
+            for plan in plans:
+                plan.record_trials(session)
+            extensions = plan_extensions(session, years=years)
+        trained, extended = _work(newest, plans, extensions, progress)
+        with transaction() as session:
+            tables = judge_allocators(session, as_of=newest)
+    return AllocatorReport(tuple(trained), tuple(extended), tuple(tables), time.monotonic() - begun)
 
 
 def perform(_: TrainAllocator) -> None:
@@ -66,23 +116,31 @@ def perform(_: TrainAllocator) -> None:
     run_train_allocator()
 
 
-def _train(
-    newest: date, years: Collection[int] | None, seeds: int, *, full: bool, device: str, progress: Progress
-) -> list[AllocatorFold]:
-    with transaction() as session:
-        plans = plan_folds(session, as_of=newest, years=years, seeds=seeds, full=full, device=device)
-    if not plans:
-        return []
-    first_on = date(FIRST_SCORES_YEAR, 1, 1)
-    last_on = min(newest, date(max(plan.year for plan in plans), 12, 31))
-    with transaction() as session:
-        detect_regimes(session, first_on=first_on, last_on=last_on, progress=progress)
-    history = load_history(as_of=last_on, first_on=first_on, progress=progress)
-    stored = []
+def _work(
+    newest: date, plans: list[FoldPlan], extensions: list[Extension], progress: Progress
+) -> tuple[list[AllocatorFold], list[AllocatorFold]]:
+    planned = {plan.year for plan in plans}
+    extensions = [extension for extension in extensions if extension.year not in planned]
+    if not plans and not extensions:
+        return [], []
+    history = _history(newest, planned | {extension.year for extension in extensions}, progress)
+    trained, extended = [], []
     for fold in train_folds(plans, history, progress=progress):
         with transaction() as session:
-            stored += [_described(model) for model in store_fold(session, fold)]
-    return stored
+            trained += [_described(model) for model in store_fold(session, fold)]
+    for extension in extensions:
+        with transaction() as session:
+            model = extend_fold(session, extension, history)
+            extended += [_described(model)] if model else []
+    return trained, extended
+
+
+def _history(newest: date, years: Collection[int], progress: Progress) -> History:
+    first_on = date(FIRST_SCORES_YEAR, 1, 1)
+    last_on = min(newest, date(max(years), 12, 31))
+    with transaction() as session:
+        detect_regimes(session, first_on=first_on, last_on=last_on, progress=progress)
+    return load_history(as_of=last_on, first_on=first_on, progress=progress)
 
 
 def _described(model: ModelVersion) -> AllocatorFold:

@@ -40,7 +40,7 @@ from rl_trading.windows import STOCKS
 
 KINDS = ("screener", "allocator")
 FEATURES = ("a", "b")
-MODEL_FILE = {"screener": "model.ubj", "allocator": "policy-1.onnx"}
+MODEL_FILE = {"screener": "model.ubj", "allocator": "policy.onnx"}
 NAME = {"screener": "screener-toy", "allocator": "allocator"}
 
 
@@ -85,7 +85,7 @@ class Stored:
         if self.kind == "screener":
             return ml_models.artefact.load(self.folder, expected_sha256=self.digest, features=FEATURES)
         rl_trading.artefact.load.cache_clear()
-        return rl_trading.artefact.load(self.folder, self.digest, 1)
+        return rl_trading.artefact.load(self.folder, self.digest)
 
 
 def store(root: Path, kind: str, *, year: int, content: bytes | None = None) -> Stored:

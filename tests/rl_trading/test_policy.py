@@ -7,7 +7,7 @@ import torch
 
 from core.errors import IntegrityBroken
 from rl_trading import export as exporting
-from rl_trading.export import TOLERANCE, export, played
+from rl_trading.export import OUTPUT, SEEDS_OUTPUT, TOLERANCE, export, played
 from rl_trading.observation import Layout, Scales
 from rl_trading.policy import StockEncoder
 from rl_trading.weights import Limits
@@ -91,19 +91,30 @@ class TestExport:
     @pytest.mark.parametrize("spread", [0.05, 0.4])
     def test_graph_equals_network_and_environment(self, rows: int, spread: float) -> None:
         network, inputs = _network(spread=spread), _inputs(rows)
-        served = _serve(export(network, _scales(), LIMITS), inputs)
+        served = _serve(export([network], _scales(), LIMITS), inputs)
         assert np.abs(served - played(network, _scales(), LIMITS, inputs)).max() <= TOLERANCE
 
+    def test_seeds_lie_side_by_side_and_the_answer_is_their_mean(self) -> None:
+        networks, inputs = [_network(seed) for seed in range(4)], _inputs(7)
+        graph = onnxruntime.InferenceSession(export(networks, _scales(), LIMITS))
+        mean, seeds = graph.run([OUTPUT, SEEDS_OUTPUT], inputs)
+        here = np.stack([played(network, _scales(), LIMITS, inputs) for network in networks])
+        assert np.abs(seeds - here).max() <= TOLERANCE
+        assert np.abs(mean - here.mean(axis=0)).max() <= TOLERANCE
+        # A mean of weights keeps the limits that each keeps.
+        assert mean[:, :-1].max() <= 0.12 + 1e-6
+        assert mean[:, -1].min() >= 0.02 - 1e-6
+
     def test_limits_bind_in_the_graph(self) -> None:
-        served = _serve(export(_network(spread=0.8), _scales(), LIMITS), _inputs(200))
+        served = _serve(export([_network(spread=0.8)], _scales(), LIMITS), _inputs(200))
         assert served[:, :-1].max() == pytest.approx(0.12, abs=1e-6)
         assert served[:, -1].min() >= 0.02 - 1e-5
         assert served.sum(axis=1) == pytest.approx(np.ones(200), abs=1e-5)
 
     def test_same_network_same_bytes(self) -> None:
-        assert export(_network(), _scales(), LIMITS) == export(_network(), _scales(), LIMITS)
+        assert export([_network()], _scales(), LIMITS) == export([_network()], _scales(), LIMITS)
 
     def test_a_graph_that_differs_is_not_handed_out(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(exporting, "ACTION_SCALE", 2.9)
-        with pytest.raises(IntegrityBroken, match="differs from the network"):
-            export(_network(), _scales(), LIMITS)
+        with pytest.raises(IntegrityBroken, match="differs from the networks"):
+            export([_network()], _scales(), LIMITS)

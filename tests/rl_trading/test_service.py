@@ -65,15 +65,15 @@ def screen(
     return [int(i) for i in orders["served"][:50]]
 
 
-def fold(session: Session, allocator: str, *, seed: int | None = None, **fields: Any) -> ModelVersion:
-    choice = Choice(allocator, seed, f"{allocator} won")
+def fold(session: Session, allocator: str, **fields: Any) -> ModelVersion:
+    choice = Choice(allocator, f"{allocator} won")
     return create_model(session, kind="allocator", strategy=MOMENTUM, metrics={"choice": asdict(choice)}, **fields)
 
 
 def policy_fold(session: Session, *, seed: int = 3, **fields: Any) -> ModelVersion:
     """A fold with a policy behind it, whose validation liked equal weight best; it has no role."""
-    folder, digest, _ = artefact.save(get_settings().models_dir, 2017, {seed: make_graph(seed)}, {"year": 2017})
-    return fold(session, "equal_weight", seed=seed, artefact_dir=folder, artefact_sha256=digest, **fields)
+    folder, digest, _ = artefact.save(get_settings().models_dir, 2017, make_graph(seed), {"year": 2017})
+    return fold(session, "equal_weight", artefact_dir=folder, artefact_sha256=digest, **fields)
 
 
 def weighed(session: Session, as_of: date) -> dict[str, tables.Allocation]:
@@ -85,7 +85,7 @@ def weighed(session: Session, as_of: date) -> dict[str, tables.Allocation]:
 @contextmanager
 def tampered(model: ModelVersion, seed: int = 3) -> Iterator[None]:
     """Another policy's file in the place of the model's."""
-    path = get_settings().models_dir / model.artefact_dir / artefact.policy_file(seed)
+    path = get_settings().models_dir / model.artefact_dir / artefact.POLICY_FILE
     honest = path.read_bytes()
     path.write_bytes(make_graph(seed + 1))
     artefact.load.cache_clear()
