@@ -27,6 +27,7 @@ from features.library import FEATURES
 from features.service import build_features, cross_section
 from ml_models import configuration, night
 from ml_models.algorithms.xgboost_trees import FILE as MODEL_FILE
+from ml_models.night import score_strategies
 from ml_models.recipes import RECIPES
 from ml_models.screening import loaded
 from ml_models.service import (
@@ -318,18 +319,20 @@ class TestScoreNight:
         assert batches["momentum_largecap"].model_version_id == before.model_version_id
         assert "serves again" in batches["momentum_largecap"].source_reason
 
-    @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(data=st.data())
     def test_whatever_happens_to_roles_no_unjudged_model_is_served(self, night: Session, data: st.DataObject) -> None:
         with night.begin_nested() as savepoint:
             model = self.model_of(night, "momentum_largecap")
-            days = st.sampled_from([date(2016, 12, 1), date(2017, 1, 1), date(2017, 4, 3), date(2017, 7, 1)])
-            for _ in range(data.draw(st.integers(2, 8))):
-                change, day = data.draw(st.sampled_from(CHANGES)), data.draw(days)
+            verdict = data.draw(st.sampled_from(["pass", "not_proven", "fail"]))
+            days = st.sampled_from([date(2017, 1, 1), date(2017, 4, 3)])
+            create_verdict(night, model, verdict=verdict, as_of=data.draw(days))
+            for change in data.draw(st.lists(st.sampled_from(CHANGES), min_size=1, max_size=6)):
                 with suppress(Refused, InputError):
-                    change(night, model, day)
-            as_of = data.draw(st.sampled_from([NIGHT, NIGHT, date(2016, 12, 29), date(2017, 4, 3)]))
-            (batch,) = (row for row in score_night(night, as_of=as_of) if row.strategy == model.strategy)
+                    change(night, model, data.draw(days))
+            as_of = data.draw(st.sampled_from([NIGHT, date(2017, 3, 31), date(2016, 12, 29)]))
+            score_strategies(night, as_of=as_of, recipes=[RECIPES["momentum_largecap"]])
+            batch = batches_on(night, session_on=as_of)["momentum_largecap"]
             if batch.source == "model":
                 assert batch.model_version_id == model.model_version_id
                 assert model.valid_from_on <= as_of < model.valid_to_on
