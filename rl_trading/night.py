@@ -150,7 +150,7 @@ class Chooser:
 def load_policy(model: ModelVersion) -> Policy:
     """The learned allocator of a fold. ArtefactRefused where it is not what was registered."""
     folder = get_settings().models_dir / model.artefact_dir
-    return artefact.load(folder, model.artefact_sha256, model.metrics["choice"]["seed"])
+    return artefact.load(folder, model.artefact_sha256)
 
 
 @dataclass(frozen=True)
