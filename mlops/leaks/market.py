@@ -18,10 +18,10 @@ from market_data.calendars import sessions_between
 from quant.guards import Dated, Frames
 from quant.regime_inputs import CYCLICAL_SECTORS, DEFENSIVE_SECTORS
 
-FIRST_ON, LAST_ON = date(2010, 9, 1), date(2014, 9, 30)
+FIRST_ON, LAST_ON = date(2011, 1, 3), date(2014, 9, 30)
 # The year whose decisions are looked at: its models learn from the sessions before it.
 FOLD_YEAR = 2014
-STOCKS = 36
+STOCKS = 30
 _SECTORS = (*CYCLICAL_SECTORS, *DEFENSIVE_SECTORS)
 _NEVER_REPORTED = {"open", "high", "low", "close", "adj_close", "volume", "dividend", "market_returns"}
 # Sessions from the day that a Treasury yield is of to the day it is published.

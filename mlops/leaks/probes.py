@@ -77,8 +77,9 @@ class Subject:
         """Where time is cut inside the year of the decisions, for what takes longer."""
         inside = [day for day in self.market.sessions if day.year == FOLD_YEAR]
         events = {name: [day for day in days if day.year == FOLD_YEAR] for name, days in self.market.events.items()}
-        cuts = telling_cuts(inside, events, each=self.cuts_each)[1:]
-        return [cuts[place] for place in np.linspace(0, len(cuts) - 1, self.cuts_deep).astype(int)]
+        cuts = telling_cuts(inside, events, each=self.cuts_each)
+        # Away from the ends: there decisions and their consequences are few.
+        return [cuts[place] for place in np.linspace(0, len(cuts) - 1, self.cuts_deep + 2)[1:-1].astype(int)]
 
     @cached_property
     def fitted(self) -> Fitted:
