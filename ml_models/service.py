@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from core.errors import DataMissing
+from core.jobs import TuneScreener
 from core.progress import Progress, silent
-from database.queries import scores
+from core.version import code_commit
+from database.queries import runs, scores
 from database.queries.features import Snapshot, current_snapshots
 from database.queries.models import STANDARD_SCREENER
 from database.session import Session
+from database.tables.runs import Run
 from features.library import FEATURES
 from ml_models import folds
 from ml_models.algorithm import Parameters
@@ -23,7 +26,7 @@ from ml_models.returns import Judged, read_market, returns_of_year
 from ml_models.training import FoldPlan, TrainedFold
 from ml_models.tuning import INNER_YEARS, Outcome, Study, plan_study
 from registry.roles import champions
-from registry.trials import add_returns, note_outcome, outcome_of
+from registry.trials import add_returns
 
 __all__ = [
     "Judgement",
@@ -264,14 +267,23 @@ def tuning_rows(plan: TuningPlan) -> Dataset:
 def open_proposal(session: Session, study: Study, parameters: Parameters) -> tuple[int, Outcome | None]:
     """Count a proposal as tried; returns its trial's id, and its outcome where it was judged before."""
     trial_id = trial_of(session, study.proposal(parameters), source="tuning")
-    stored = outcome_of(session, trial_id=trial_id)
+    stored = _study_run(session, study).result.get(str(trial_id))
     return trial_id, None if stored is None else Outcome(stored["state"], stored["rank_ics"])
 
 
-def close_proposal(session: Session, *, trial_id: int, outcome: Outcome, said: Mapping[int, Judged]) -> None:
-    """Keep a proposal's outcome, and the returns of the years that it was judged on."""
+def close_proposal(
+    session: Session, study: Study, *, trial_id: int, outcome: Outcome, said: Mapping[int, Judged]
+) -> None:
+    """Keep a proposal's outcome in the study's run, and the returns of the years that it was judged on."""
     for year, judged in said.items():
         series = returns_of_year(judged, read_market(year))
         if series:
             add_returns(session, trial_id=trial_id, year=year, series=series)
-    note_outcome(session, trial_id=trial_id, outcome=outcome.as_dict())
+    run = _study_run(session, study)
+    runs.add_to_result(session, run_id=run.run_id, changes={str(trial_id): outcome.as_dict()})
+
+
+def _study_run(session: Session, study: Study) -> Run:
+    """The row that remembers what became of a study's proposals: trials themselves are never changed."""
+    book = f"{study.usual.recipe.strategy}:{study.usual.algorithm.name}:{study.key}"
+    return runs.open_run(session, job=TuneScreener.name, as_of=study.test_from_on, book=book, code_commit=code_commit())

@@ -12,7 +12,7 @@ from database.queries import trials as queries
 from database.queries.trials import ReturnSeries
 from database.session import Session
 
-__all__ = ["ReturnSeries", "add_returns", "count_trials", "note_outcome", "outcome_of", "record_trial"]
+__all__ = ["ReturnSeries", "add_returns", "count_trials", "record_trial"]
 
 
 def record_trial(session: Session, *, kind: str, strategy: str, source: str, configuration: Mapping[str, Any]) -> int:
@@ -26,16 +26,6 @@ def record_trial(session: Session, *, kind: str, strategy: str, source: str, con
     return queries.add_trial(
         session, kind=kind, strategy=strategy, source=source, configuration_hash=digest, configuration=configuration
     )
-
-
-def note_outcome(session: Session, *, trial_id: int, outcome: Mapping[str, Any]) -> None:
-    """What a search saw of its proposal, so that a search which was cut off goes on from there."""
-    queries.put_outcome(session, trial_id=trial_id, outcome=outcome)
-
-
-def outcome_of(session: Session, *, trial_id: int) -> dict[str, Any] | None:
-    """The outcome that was noted, None before."""
-    return queries.read_outcome(session, trial_id=trial_id)
 
 
 def add_returns(session: Session, *, trial_id: int, year: int, series: Mapping[str, ReturnSeries]) -> None:

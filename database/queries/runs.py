@@ -57,6 +57,24 @@ def claim_run(session: Session, *, job: str, as_of: date, book: str, code_commit
     return run
 
 
+def open_run(session: Session, *, job: str, as_of: date, book: str, code_commit: str) -> Run:
+    """The run as it stands, finished or not; begun where there is none: for work that answers piece by piece."""
+    session.execute(
+        insert(Run)
+        .values(
+            job=job, as_of=as_of, book=book, status="running", attempt=1, steps={}, result={}, code_commit=code_commit
+        )
+        .on_conflict_do_nothing(index_elements=["job", "as_of", "book"])
+    )
+    return session.scalars(select(Run).where(Run.job == job, Run.as_of == as_of, Run.book == book)).one()
+
+
+def add_to_result(session: Session, *, run_id: int, changes: dict[str, Any]) -> None:
+    """Set some keys of a run's answer; the others stay."""
+    run = session.scalars(select(Run).where(Run.run_id == run_id).with_for_update()).one()
+    run.result = {**run.result, **changes}
+
+
 def finish_run(session: Session, *, run_id: int, steps: dict[str, float], result: dict[str, Any]) -> None:
     """Close the run with the seconds of its steps and with what it answers."""
     run = session.get_one(Run, run_id)

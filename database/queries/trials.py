@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Text, cast, func, select, update
+from sqlalchemy import Text, cast, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from database.session import Session
@@ -48,22 +48,6 @@ def add_trial(
             Trial.kind == kind, Trial.strategy == strategy, Trial.configuration_hash == configuration_hash
         )
     ).one()
-
-
-def put_outcome(session: Session, *, trial_id: int, outcome: Mapping[str, Any]) -> None:
-    """Set what became of a trial beside its configuration, whose hash stays that of what was tried."""
-    session.execute(
-        update(Trial)
-        .where(Trial.trial_id == trial_id)
-        .values(configuration=Trial.configuration.concat({"outcome": dict(outcome)}))
-    )
-
-
-def read_outcome(session: Session, *, trial_id: int) -> dict[str, Any] | None:
-    """What became of a trial; None where nobody has said so."""
-    content = session.scalars(select(Trial.configuration).where(Trial.trial_id == trial_id)).one()
-    outcome: dict[str, Any] | None = content.get("outcome")
-    return outcome
 
 
 def put_returns(session: Session, *, trial_id: int, year: int, series: Mapping[str, ReturnSeries]) -> None:

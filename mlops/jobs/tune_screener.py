@@ -170,7 +170,7 @@ def _work(
         if future is not None:
             outcome, said = future.result()
             with transaction() as session:
-                close_proposal(session, trial_id=trial_id, outcome=outcome, said=said)
+                close_proposal(session, study, trial_id=trial_id, outcome=outcome, said=said)
         assert outcome is not None
         outcomes.append(outcome)
     return outcomes
