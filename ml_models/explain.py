@@ -29,8 +29,8 @@ class Standing:
     def share(self, feature: int, value: float) -> tuple[str, float]:
         """("top" or "bottom", share of the universe that stands there or further out)."""
         values = self.known[feature]
-        top = (len(values) - bisect_left(values, value)) / len(values)
-        bottom = bisect_right(values, value) / len(values)
+        lower = bisect_left(values, value)
+        top, bottom = (len(values) - lower) / len(values), bisect_right(values, value, lower) / len(values)
         return ("top", top) if top <= bottom else ("bottom", bottom)
 
 
@@ -43,28 +43,28 @@ def stand(X: Matrix) -> Standing:
 
 
 def reasons(
-    values: npt.NDArray[np.float32],
-    contributions: npt.NDArray[np.float64],
-    features: Sequence[Feature],
-    standing: Standing,
-) -> list[dict[str, Any]]:
-    """The largest contributions of one stock, most telling first.
+    X: Matrix, contributions: npt.NDArray[np.float64], features: Sequence[Feature], standing: Standing
+) -> list[list[dict[str, Any]]]:
+    """The largest contributions to the scores of these stocks (a row a stock), most telling first.
 
     Each is {feature, value (None: unknown), contribution (log odds), text}; those that contribute nothing are left
     out.
     """
-    largest = np.argsort(-np.abs(contributions), kind="stable")[:REASONS_MAX]
-    telling = zip(largest.tolist(), values[largest].tolist(), contributions[largest].tolist(), strict=True)
+    largest = np.argsort(-np.abs(contributions), axis=1, kind="stable")[:, :REASONS_MAX]
+    values, added = (np.take_along_axis(matrix, largest, axis=1).tolist() for matrix in (X, contributions))
     return [
-        {
-            "feature": features[f].name,
-            "value": None if math.isnan(value) else value,
-            "contribution": added,
-            "text": _sentence(features[f], f, value, added, standing),
-        }
-        for f, value, added in telling
-        if added != 0.0
+        [_reason(features[f], f, value, share, standing) for f, value, share in zip(*row, strict=True) if share != 0.0]
+        for row in zip(largest.tolist(), values, added, strict=True)
     ]
+
+
+def _reason(feature: Feature, index: int, value: float, contribution: float, standing: Standing) -> dict[str, Any]:
+    return {
+        "feature": feature.name,
+        "value": None if math.isnan(value) else value,
+        "contribution": contribution,
+        "text": _sentence(feature, index, value, contribution, standing),
+    }
 
 
 def _sentence(feature: Feature, index: int, value: float, contribution: float, standing: Standing) -> str:

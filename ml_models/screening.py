@@ -69,12 +69,11 @@ def _rows(
     bases: Floats,
     values: Floats | None,
 ) -> ScoreRows:
-    explained = [] if values is None else zip(shown.X[best], values, strict=True)
     return ScoreRows(
         instrument_ids=shown.instrument_ids[best],
         scores=scores,
         margins=margin,
         bases=bases,
         contributions=np.empty((len(best), 0)) if values is None else values,
-        reasons=[reasons(row, added, shown.features, shown.standing) for row, added in explained] or [[]] * len(best),
+        reasons=[[]] * len(best) if values is None else reasons(shown.X[best], values, shown.features, shown.standing),
     )

@@ -20,9 +20,9 @@ from database.tables.models import ModelVersion
 from database.tables.regimes import LABELS
 from rl_trading import artefact, baselines
 from rl_trading.baselines import past_returns, simple_weights
-from rl_trading.dataset import stock_columns
+from rl_trading.dataset import places
 from rl_trading.evaluate import PPO
-from rl_trading.observation import MARKET_FEATURES, STOCK_COLUMNS, STOCK_FEATURES
+from rl_trading.observation import MARKET_FEATURES, SCORE_COLUMNS, STOCK_COLUMNS, STOCK_FEATURES
 from rl_trading.prices import PastPrices
 from rl_trading.weights import STANDARD_LIMITS, quantise
 from rl_trading.windows import REBALANCE_SESSIONS, STOCKS
@@ -44,13 +44,20 @@ class Policy(Protocol):
 
 @dataclass(frozen=True)
 class Candidates:
-    """The list of one strategy as the allocator sees it: raw observations, and past returns of each slot."""
+    """The list of one strategy as the allocator sees it: raw observations, and the prices before the night."""
 
     instrument_ids: tuple[int, ...]
     stocks: Floats32  # (n, c)
     mask: npt.NDArray[np.bool_]  # (n)
     context: Floats32  # (m)
-    returns: Floats  # (sessions, n)
+    prices: PastPrices
+
+    @property
+    def returns(self) -> Floats:
+        """Past returns of each slot (sessions, n), which only the simple allocators look at."""
+        slots = np.full(STOCKS, -1, dtype=np.int64)
+        slots[: len(self.instrument_ids)] = self.prices.slots(list(self.instrument_ids))
+        return past_returns(self.prices.closes, len(self.prices.closes) - 1, slots)
 
 
 def lay_out(
@@ -64,30 +71,32 @@ def lay_out(
     A stock without features of the day is left unseen: its slot counts as empty.
     """
     ids = [instrument_id for instrument_id, _ in chosen][:STOCKS]
-    listed = pl.DataFrame(
-        {"instrument_id": ids, "score": [score for _, score in chosen][:STOCKS], "slot": np.arange(len(ids))},
-        schema_overrides={"instrument_id": pl.Int32},
-    )
-    rows = features.select(
-        pl.col("instrument_id").cast(pl.Int32), "session_on", "close", *STOCK_FEATURES, *MARKET_FEATURES
-    )
-    table = listed.join(rows, on="instrument_id", how="left", maintain_order="left")
+    # Columns of the frame as they lie: a join for each strategy would cost more than the policy itself.
+    day = features["instrument_id"].to_numpy()
+    order = np.argsort(day)
+    rows = order[np.searchsorted(day, ids, sorter=order).clip(max=len(day) - 1)]
+    known = day[rows] == ids
     stocks = np.full((STOCKS, len(STOCK_COLUMNS)), np.nan, dtype=np.float32)
-    stocks[: len(ids)] = stock_columns(table.with_columns(pl.lit(1).alias("session_on")))
+    stocks[: len(ids), 0] = [score for _, score in chosen][:STOCKS]
+    stocks[: len(ids), 1] = places(np.arange(len(ids)), len(ids))
+    for column, name in enumerate(STOCK_FEATURES, start=len(SCORE_COLUMNS)):
+        stocks[: len(ids), column] = np.where(known, features[name].to_numpy()[rows], np.nan)
     mask = np.zeros(STOCKS, dtype=np.bool_)
-    mask[: len(ids)] = table["close"].is_not_null().to_numpy()
-    # The market's columns are the same for all stocks of a day.
-    market = features.select(pl.col(name).drop_nans().first() for name in MARKET_FEATURES).row(0)
-    context = [np.nan if value is None else value for value in market] + [probabilities[name] for name in LABELS]
-    slots = np.full(STOCKS, -1, dtype=np.int64)
-    slots[: len(ids)] = prices.slots(ids)
+    mask[: len(ids)] = known & features["close"].is_not_null().to_numpy()[rows]
+    context = [_first_known(features[name].to_numpy()) for name in MARKET_FEATURES]
+    context += [probabilities[name] for name in LABELS]
     return Candidates(
         instrument_ids=tuple(ids),
         stocks=stocks,
         mask=mask,
         context=np.array(context, dtype=np.float32),
-        returns=past_returns(prices.closes, len(prices.closes) - 1, slots),
+        prices=prices,
     )
+
+
+def _first_known(values: npt.NDArray[np.floating]) -> float:
+    """The market's columns are the same for all stocks of a day; NaN where no stock has any."""
+    return float(values[0] if np.isfinite(values[0]) else values[np.isfinite(values).argmax()])
 
 
 @dataclass(frozen=True)

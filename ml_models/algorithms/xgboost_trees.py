@@ -63,8 +63,9 @@ class XgboostModel:
 
     def contributions(self, X: Matrix) -> tuple[Floats, Floats]:
         """Exact SHAP values; Lundberg, Erion and Lee (2018), "Consistent Individualized Feature Attribution"."""
-        matrix = xgboost.DMatrix(X, feature_names=self.booster.feature_names, nthread=1)
-        values = self.booster.predict(matrix, pred_contribs=True).astype(np.float64)
+        # The columns are those of `features`, which were held against the caller's when the model was loaded.
+        matrix = xgboost.DMatrix(X, nthread=1)
+        values = self.booster.predict(matrix, pred_contribs=True, validate_features=False).astype(np.float64)
         return values[:, :-1], values[:, -1]
 
     def to_files(self) -> dict[str, bytes]:
