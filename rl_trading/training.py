@@ -371,7 +371,9 @@ class _Lessons:
         self._scales = _fit(history, self._lessons)
         self._layout = asdict(Layout(STOCKS, len(STOCK_COLUMNS), len(CONTEXT_COLUMNS)))
         validation = self._cut(date(plan.year - 1, 1, 1), date(plan.year - 1, 12, 31))
-        self._validation = [d for d in validation if record(history.market, [d], self._scales).segments]
+        self._validation = [
+            d for d in validation if len(d.session_index) > 1 and record(history.market, [d], self._scales).segments
+        ]
 
     def _cut(self, first_on: date, last_on: date) -> list[Decisions]:
         return [d.between(self.history.market, first_on, last_on) for d in self.history.decisions]
