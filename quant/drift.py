@@ -34,7 +34,7 @@ ALARM_P = 0.05
 # Textbook lines of the population stability index (Siddiqi, Credit Risk Scorecards, 2006): shown, never decisive.
 PSI_MODERATE, PSI_LARGE = 0.1, 0.25
 # How the risk of a false alarm is shared: between the two measures of a feature, between the two tests of a model.
-SHARE_OF_SHAPE, SHARE_OF_MISSING = 0.7, 0.3
+SHARE_OF_SHAPE, SHARE_OF_MISSING = 0.6, 0.4
 _SHARE_OF_MANY, _SHARE_OF_SINGLE = 0.8, 0.2
 # Less than a tenth of what a model reads is no drift of the model, however still the reference was.
 WEIGHT_MIN = 0.1

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from core.errors import DataMissing
@@ -13,6 +14,7 @@ from database.session import Session
 from features.service import feature_names, read_features
 from market_data.calendars import sessions_between
 from quant.drift import (
+    BINS,
     REFERENCE_WINDOWS_MIN,
     Bins,
     Counts,
@@ -27,19 +29,24 @@ from quant.drift import (
 )
 from quant.placement import WINDOW_SESSIONS
 
+Integers = npt.NDArray[np.int64]
 _SAMPLE_EVERY_SESSIONS = 5  # for the quantiles; every day is counted
 _WINDOW_DAYS = 2 * WINDOW_SESSIONS  # calendar days that surely hold the window's sessions
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingPanel:
-    """What a month of features is held against: the sessions in [first_on, last_on]."""
+    """What a month of features is held against: the sessions in [first_on, last_on].
+
+    `known` counts the values of each feature.
+    """
 
     first_on: date
     last_on: date
     features: tuple[str, ...]
     reference: Reference
     usual: tuple[Flags, ...]
+    known: Integers
 
 
 def training_panel(session: Session, *, first_on: date, last_on: date) -> TrainingPanel | None:
@@ -64,7 +71,14 @@ def _training_panel(first_on: date, last_on: date, contents: tuple[str, ...]) ->
     bins = fit_bins(_columns(pl.concat([_sample(_universe(*span)) for span in spans])))
     # A year at a time: five years of daily features would take half a gigabyte.
     counts = np.concatenate([_count(bins, _universe(*span)) for span in spans])
-    return TrainingPanel(first_on, last_on, feature_names(), refer(bins, counts), tuple(usual_alarms(bins, counts)))
+    return TrainingPanel(
+        first_on=first_on,
+        last_on=last_on,
+        features=feature_names(),
+        reference=refer(bins, counts),
+        usual=tuple(usual_alarms(bins, counts)),
+        known=counts[:, :, :BINS].sum(axis=(0, 2), dtype=np.int64),
+    )
 
 
 def read_month(panel: TrainingPanel, *, as_of: date) -> PanelDrift:
@@ -76,6 +90,11 @@ def read_month(panel: TrainingPanel, *, as_of: date) -> PanelDrift:
         raise DataMissing(f"drift of {as_of} needs features of it and of 20 sessions before (newest: {newest})")
     month = frame.filter(pl.col("session_on") >= sessions[-WINDOW_SESSIONS])
     return read_panel(panel.reference, _count(panel.reference.bins, month))
+
+
+def count_sessions(panel: TrainingPanel, *, first_on: date, last_on: date) -> Counts:
+    """The universe of each session in [first_on, last_on], counted in the panel's bins."""
+    return _count(panel.reference.bins, _universe(first_on, last_on))
 
 
 def _universe(first_on: date, last_on: date) -> pl.DataFrame:

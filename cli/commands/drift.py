@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.arguments import JsonFlag, parse_date
+from cli.arguments import JsonFlag, parse_date, parse_years
 from cli.output import print_json, print_table, say, shown_progress
 from core.errors import DataMissing, InputError
 from core.jobs import RespondToDrift
@@ -16,6 +16,7 @@ from market_data.service import latest_session, require_session
 from mlops.jobs.respond_to_drift import run_respond_to_drift
 from mlops.jobs.watch_drift import run_watch_drift
 from registry.drift import DriftReport, drift_state, report
+from registry.drift_history import alarm_history
 
 group = typer.Typer(invoke_without_command=True)
 AsOfOption = Annotated[str | None, typer.Option("--as-of", help="Session (YYYY-MM-DD); default: the latest.")]
@@ -159,6 +160,34 @@ def run(
         "drift by session",
         ["session", ">features drifted", "models that alarm", "models that have drifted", "what followed"],
         [_line(one) for one in told],
+    )
+
+
+@group.command("history")
+def history(
+    years: Annotated[str, typer.Option(help="Years: 2017, 2016,2017 or 2012-2017.")] = "2012-2017",
+    as_json: JsonFlag = False,
+) -> None:
+    """Show how often features would have alarmed in past years, beside what the textbook's tests say of the same."""
+    with shown_progress() as progress, transaction() as session:
+        told = alarm_history(session, years=parse_years(years, "--years"), progress=progress)
+    if as_json:
+        print_json(told)
+        return
+    print_table(
+        "feature-months that alarm, each year against the five before",
+        ["year", ">features", ">moved", ">gaps", ">KS p<0.05", ">PSI>0.1", ">PSI>0.25", ">model months", "most alarms"],
+        [
+            (
+                one.year,
+                one.features,
+                *(f"{share:.1%}" for share in (one.moved, one.gaps, one.ks, one.psi_moderate, one.psi_large)),
+                f"{one.model_months} of {one.months}",
+                ", ".join(one.drifted) or "-",
+            )
+            for one in told
+        ],
+        caption="ours: any of the month's days; the others: the month's last day",
     )
 
 

@@ -23,7 +23,7 @@ from mlops.jobs.watch_drift import run_watch_drift
 from registry import drift
 from registry.alerts import open_alerts
 from registry.roles import champions
-from registry.service import Candidate
+from registry.service import Candidate, judge_candidates
 from tests.factories.models import create_model
 from tests.factories.roles import create_role
 
@@ -211,7 +211,7 @@ class TestResponse:
         """The real gate: a champion whose inputs have drifted serves no longer, and without training none follows."""
         self._alarm(session, monkeypatch)
         with _workshop(monkeypatch, "not_proven") as workshop:
-            monkeypatch.setattr(respond_to_drift, "judge_candidates", _really_judge)
+            monkeypatch.setattr(respond_to_drift, "judge_candidates", judge_candidates)
             monkeypatch.setattr(workshop, "train", lambda plan: iter(()))
             monkeypatch.setattr(respond_to_drift, "train_screeners", lambda plan: iter(()))
             (told,) = run_respond_to_drift(as_of=DAYS[2])
@@ -268,6 +268,3 @@ class TestResponse:
             (told,) = run_respond_to_drift(as_of=last)
         assert workshop.trained_for == []
         assert "the new year's fold begins to serve" in told["decision"]
-
-
-_really_judge = respond_to_drift.judge_candidates

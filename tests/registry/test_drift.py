@@ -1,5 +1,6 @@
 """What is stored and said of drift: a synthetic universe in place of the feature store, real rows."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -8,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 from scipy import stats
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from core.errors import DataMissing
@@ -48,7 +49,7 @@ class Universe:
     def read(self, *, as_of: date, first_on: date, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """As `features.service.read_features`."""
         self.asked_to_on.append(as_of)
-        rows = slice(*np.searchsorted(np.array(SESSIONS), [first_on, as_of + timedelta(days=1)]))
+        rows = slice(bisect_left(SESSIONS, first_on), bisect_left(SESSIONS, as_of + timedelta(days=1)))
         days = SESSIONS[rows]
         frame = {
             "session_on": np.repeat(np.array(days, dtype="datetime64[D]"), STOCKS),
@@ -59,7 +60,7 @@ class Universe:
 
     def since(self, first_on: date) -> slice:
         """The rows from a session on."""
-        return slice(int(np.searchsorted(np.array(SESSIONS), first_on)), None)
+        return slice(bisect_left(SESSIONS, first_on), None)
 
 
 @pytest.fixture
@@ -195,7 +196,7 @@ class TestReading:
         _model(session)
         before = read_drift(session, as_of=AS_OF, outcomes=NOTHING_SAID)
         assert max(universe.asked_to_on) == AS_OF
-        session.execute(DriftReading.__table__.delete())
+        session.execute(delete(DriftReading))
         for name in FEATURES:
             universe.columns[name][universe.since(AS_OF + timedelta(days=1))] = 1e6
         assert read_drift(session, as_of=AS_OF, outcomes=NOTHING_SAID) == before
@@ -277,7 +278,7 @@ class TestScores:
         model = _model(session)
         said = _said(model, quality=0.3, newest_quality=0.3)
         before = read_drift(session, as_of=date(2017, 3, 31), outcomes=said)
-        session.execute(DriftReading.__table__.delete())
+        session.execute(delete(DriftReading))
         later = pl.col("known_on") > date(2017, 3, 31)
         poisoned = said.with_columns(
             pl.when(later).then(-9.0).otherwise("forward").alias("forward"),
