@@ -99,7 +99,8 @@ class Tried:
 class Mirror:
     """All that the server is to show: configurations, the versions to register, and who has which role today.
 
-    `aliases` maps model name and alias to a version's id; an alias that nobody has is absent.
+    `registered` holds the newest version of each configuration and whoever has, had or may have a role. `aliases` maps
+    model name and alias to a version's id; an alias that nobody has is absent.
     """
 
     tried: tuple[Tried, ...]
@@ -121,13 +122,11 @@ def read_mirror(session: Session) -> Mirror:
         )
         for model in holders.values()
     }
-    wanted = versions_with_roles(session) | {
-        model.model_version_id for kind in KINDS for model in contenders(session, kind=kind, as_of=as_of)
-    }
-    newest = {row.name: row.model_version_id for row in versions}
-    wanted |= set(newest.values())
+    tried = tuple(_tried(session, versions, verdicts))
+    wanted = versions_with_roles(session) | {one.newest.model_version_id for one in tried if one.newest}
+    wanted |= {row.model_version_id for kind in KINDS for row in contenders(session, kind=kind, as_of=as_of)}
     return Mirror(
-        tried=tuple(_tried(session, versions, verdicts)),
+        tried=tried,
         registered=tuple(row for row in versions if row.model_version_id in wanted),
         aliases=aliases,
     )

@@ -206,7 +206,7 @@ def _show_versions(portrait: Portrait) -> None:
             )
             for one in portrait.versions
         ],
-        caption="hashes shortened; --json has them whole",
+        caption=f"DSR and PBO: {NOTE}, each after the trials in its line; hashes shortened, --json has them whole",
     )
 
 

@@ -115,7 +115,7 @@ class TestFromUnjudgedToServing:
         assert code == 0
         assert "champion 1, challenger 1" in err
         assert "2013-01-01 to 2016-12-30, 1044 sessions, 12 trials" in out
-        assert out.count("out of sample, net of costs, hypothetical") == 3
+        assert out.count("out of sample, net of costs, hypothetical") == 4, "beside every table of figures"
         assert acis("models list")[0] == 0
 
     def test_before_the_change_nobody_served(self, acis: Acis) -> None:
