@@ -1,4 +1,13 @@
 """One file per claim; each measures its peer in the same run. `make bench`, or `make bench B=bars` for one of them."""
 
 # Every benchmark, by file name, in the order of the flow through the house.
-BENCHMARKS: tuple[str, ...] = ("bars_load", "features", "screener", "minimum_variance", "allocator", "gate", "drift")
+BENCHMARKS: tuple[str, ...] = (
+    "bars_load",
+    "features",
+    "screener",
+    "minimum_variance",
+    "allocator",
+    "inference",
+    "gate",
+    "drift",
+)
