@@ -7,6 +7,7 @@ BENCHMARKS: tuple[str, ...] = (
     "screener",
     "minimum_variance",
     "allocator",
+    "ppo",
     "inference",
     "gate",
     "drift",
