@@ -156,7 +156,7 @@ def _score(chain: Chain) -> dict[str, Any] | None:
     if found is None or chain.score is None:
         return None
     if chain.screener is None:
-        found["note"] = "a mean rank from 0 to 1 over the plain rule's factors, no probability"
+        found["note"] = "a mean rank from 0 to 1 over the plain rule's factors, no probability; unknown is 0.5"
         # A rule has no more terms than reasons are kept.
         found["contributions"] = {reason["feature"]: reason["contribution"] for reason in chain.score.reasons}
         return found

@@ -15,7 +15,7 @@ from ml_models.service import score_night
 
 _MEANING = {
     "model": "score = probability of beating the universe's median over the next 21 sessions",
-    "rule": "score = mean rank from 0 to 1 over the plain rule's factors; no probability",
+    "rule": "score = mean rank from 0 to 1 over the plain rule's factors, unknown = 0.5; no probability",
 }
 
 
