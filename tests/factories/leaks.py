@@ -27,7 +27,9 @@ from mlops.leaks.path import TRAINED, DecisionPath, market_of
 from mlops.leaks.probes import Subject
 from quant.guards import Follow, Frames
 from quant.regime import Detector
+from rl_trading.night import Candidates
 from rl_trading.observation import Scales
+from rl_trading.prices import PastPrices
 
 Floats = npt.NDArray[np.float64]
 MEMORY: dict[str, Any] = {
@@ -66,7 +68,7 @@ def whole_market() -> MadeMarket:
 def measuring(*features: Feature) -> Subject:
     """A subject that computes these features alone."""
     path = DecisionPath(features={feature.name: feature for feature in features}, until="features")
-    return Subject(path, small_market(), {}, cuts_each=3)
+    return Subject(path, small_market(), {}, cuts_each=2)
 
 
 def of_stock(compute: Callable[[StockHistory], Floats]) -> Callable[[], Subject]:
@@ -368,7 +370,7 @@ def reading(probabilities: Callable[[pl.DataFrame], Floats]) -> Callable[[], Sub
     detector = Detector("planted", "Planted", "planted 1", ("vix",), probabilities)
     few = {"momentum": StockFeature(name="momentum", compute=momentum, **MEMORY)}
     parts: dict[str, Any] = {"features": few, "detectors": {"planted": detector}, "until": "regimes"}
-    return lambda: Subject(DecisionPath(**parts), small_market(), {}, cuts_each=3)
+    return lambda: Subject(DecisionPath(**parts), small_market(), {}, cuts_each=1)
 
 
 # --- what is learned --------------------------------------------------------------------------------------------------
@@ -426,17 +428,15 @@ class Repeated(DecisionPath):
 
 
 class WeighedLate(DecisionPath):
-    """Weights from the returns of the month that follows the decision."""
+    """Weights from returns that reach a month past the decision."""
 
-    def candidates(self, frames: Frames, outputs: Frames) -> Any:
+    def candidates(self, frames: Frames, outputs: Frames) -> dict[date, Candidates]:
         market, seen = market_of(frames), super().candidates(frames, outputs)
         late = {}
         for day, one in seen.items():
-            slots = np.searchsorted(market.instrument_ids, one.instrument_ids)
-            closes = market.adj_close[market.index_of(day) :][:22, slots]
-            returns = np.full((21, len(one.mask)), np.nan)
-            returns[: len(closes) - 1, : len(slots)] = closes[1:] / closes[:-1] - 1.0
-            late[day] = replace(one, returns=returns)
+            known = slice(0, market.index_of(day) + 22)
+            prices = PastPrices(market.sessions[known], market.instrument_ids, market.adj_close[known])
+            late[day] = replace(one, prices=prices)
         return late
 
 
