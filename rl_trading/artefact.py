@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as bindings
 
 from registry import artefact
 from rl_trading.graph import check_graph
@@ -20,6 +21,20 @@ from rl_trading.windows import STOCKS
 MANIFEST_FILE = artefact.MANIFEST_FILE
 POLICY_FILE = "policy.onnx"
 _FOLDER = "allocator"
+
+_SHAPES = {
+    "stocks": (STOCKS, len(STOCK_COLUMNS)),
+    "mask": (STOCKS,),
+    "context": (len(CONTEXT_COLUMNS),),
+    "weights": (STOCKS,),
+    "account": (2,),
+    "allocation": (STOCKS + 1,),
+    "seeds": (STOCKS + 1,),
+}
+_UNREADABLE = (
+    *(bindings.Fail, bindings.InvalidArgument, bindings.InvalidGraph, bindings.InvalidProtobuf),
+    *(bindings.NotImplemented, bindings.RuntimeException),
+)
 
 Floats = npt.NDArray[np.float64]
 Floats32 = npt.NDArray[np.float32]
@@ -33,6 +48,16 @@ class Policy:
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Sizes of each tensor that goes in or comes out, but for those that are free (and the number of seeds)."""
+        tensors = [*self._session.get_inputs(), *self._session.get_outputs()]
+        return {
+            tensor.name: tuple(tensor.shape[2 if tensor.name == "seeds" else 1 :])
+            for tensor in tensors
+            if tensor.type == "tensor(float)"
+        }
 
     @property
     def seeds(self) -> int:
@@ -101,7 +126,13 @@ def load(target: Path, expected_sha256: str) -> Policy:
     complaint = check_graph(stored.files[POLICY_FILE])
     if complaint is not None:
         raise artefact.refuse(target, f"{POLICY_FILE} {complaint}")
-    return Policy(stored.files[POLICY_FILE])
+    try:
+        policy = Policy(stored.files[POLICY_FILE])
+    except _UNREADABLE as error:
+        raise artefact.refuse(target, f"onnxruntime cannot read {POLICY_FILE} ({error})") from error
+    if policy.shapes != _SHAPES:
+        raise artefact.refuse(target, f"{POLICY_FILE} takes or gives other tensors than a policy")
+    return policy
 
 
 def _here() -> dict[str, Any]:

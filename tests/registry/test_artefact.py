@@ -52,13 +52,24 @@ def grow(seed: int, features: tuple[str, ...] = FEATURES) -> bytes:
 
 
 def graph(seed: int, change: Callable[[Any], None] = lambda model: None) -> bytes:
-    """The smallest graph that onnxruntime takes, after `change`."""
-    scale = numpy_helper.from_array(np.array([float(seed)], dtype=np.float32), "scale")
-    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 1])
-    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 1])
-    nodes = [helper.make_node("Mul", ["x", "scale"], ["y"])]
+    """The smallest graph with a policy's inputs and outputs, after `change`: what is held, times a number."""
+    sizes = {"stocks": [STOCKS, len(STOCK_COLUMNS)], "mask": [STOCKS], "context": [len(CONTEXT_COLUMNS)]}
+    sizes |= {"weights": [STOCKS], "account": [2]}
+    inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["b", *size]) for name, size in sizes.items()]
+    outputs = [
+        helper.make_tensor_value_info("allocation", TensorProto.FLOAT, ["b", STOCKS + 1]),
+        helper.make_tensor_value_info("seeds", TensorProto.FLOAT, [1, "b", STOCKS + 1]),
+    ]
+    constants = {"scale": np.array([float(seed)], dtype=np.float32), "zero": np.array([0]), "one": np.array([1])}
+    nodes = [
+        helper.make_node("Mul", ["weights", "scale"], ["held"]),
+        helper.make_node("ReduceSum", ["account", "one"], ["cash"], keepdims=1),
+        helper.make_node("Concat", ["held", "cash"], ["allocation"], axis=1),
+        helper.make_node("Unsqueeze", ["allocation", "zero"], ["seeds"]),
+    ]
+    initializer = [numpy_helper.from_array(value, name) for name, value in constants.items()]
     model = helper.make_model(
-        helper.make_graph(nodes, "toy", [x], [y], initializer=[scale]),
+        helper.make_graph(nodes, "toy", inputs, outputs, initializer=initializer),
         opset_imports=[helper.make_opsetid("", 18)],
         ir_version=10,
     )
@@ -621,7 +632,7 @@ def use_operator(name: str) -> Callable[[Any], None]:
 
 def branch(content: Any) -> None:
     inner = helper.make_graph([], "inner", [], [])
-    content.graph.node.append(helper.make_node("If", ["x"], ["z"], then_branch=inner, else_branch=inner))
+    content.graph.node.append(helper.make_node("If", ["mask"], ["z"], then_branch=inner, else_branch=inner))
 
 
 def nest(content: Any) -> None:
@@ -641,6 +652,28 @@ def add_notes(content: Any) -> None:
 
 def add_training(content: Any) -> None:
     content.training_info.add().algorithm.name = "steps"
+
+
+def contradict(content: Any) -> None:
+    """Each part is allowed; together they make no sense."""
+    content.graph.node[0].input[0] = "nowhere"
+
+
+def run_in_circles(content: Any) -> None:
+    content.graph.node[0].input[0] = "allocation"
+
+
+def give_something_else(content: Any) -> None:
+    content.graph.output[0].name = "seeds"
+    content.graph.output[1].name = "allocation"
+
+
+def take_fewer_stocks(content: Any) -> None:
+    content.graph.input[0].type.tensor_type.shape.dim[1].dim_value = STOCKS - 1
+
+
+def take_text(content: Any) -> None:
+    content.graph.input[0].type.tensor_type.elem_type = TensorProto.STRING
 
 
 def age(content: Any) -> None:
@@ -665,6 +698,11 @@ GRAPHS: dict[str, tuple[Callable[[Any], None], str]] = {
     "notes": (add_notes, "field 14 of a model"),
     "training": (add_training, "field 20 of a model"),
     "old operators": (age, "version 7"),
+    "tensors from nowhere": (contradict, "onnxruntime cannot read"),
+    "a circle": (run_in_circles, "onnxruntime cannot read"),
+    "other outputs": (give_something_else, "onnxruntime cannot read|other tensors than a policy"),
+    "fewer stocks": (take_fewer_stocks, "onnxruntime cannot read|other tensors than a policy"),
+    "text for numbers": (take_text, "onnxruntime cannot read|other tensors than a policy"),
     "operators to come": (import_nothing, "version 99"),
 }
 
