@@ -99,7 +99,7 @@ class TestFromUnjudgedToServing:
         version = next(one for one in shown["versions"] if one["version"] == 1)
         assert version["aliases"] == ["champion", "challenger"]
         gate = version["gate"]
-        assert (gate["verdict"], gate["trials"], gate["from_on"]) == ("pass", 12, "2013-01-01")
+        assert (gate["verdict"], gate["trials"], gate["from_on"]) == ("pass", 8, "2013-01-01")
         assert gate["deflated_sharpe"] >= 0.95
         assert gate["overfitting"] <= 0.2
         assert {check["name"] for check in gate["checks"]} >= {"leaks", "drift", "costs_doubled", "baseline"}
@@ -114,7 +114,7 @@ class TestFromUnjudgedToServing:
         code, out, err = acis(f"models show {SKILLED}")
         assert code == 0
         assert "champion 1, challenger 1" in err
-        assert "2013-01-01 to 2016-12-30, 1044 sessions, 12 trials" in out
+        assert "2013-01-01 to 2016-12-30, 1044 sessions, 8 trials" in out
         assert out.count("out of sample, net of costs, hypothetical") == 4, "beside every table of figures"
         assert acis("models list")[0] == 0
 

@@ -65,7 +65,7 @@ def create_candidate(
     session: Session,
     *,
     ratio: float = 0.0,
-    others: int = 5,
+    others: int = 3,
     kind: str = "screener",
     strategy: str = "momentum_largecap",
     year: int = 2017,

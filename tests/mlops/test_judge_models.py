@@ -41,9 +41,9 @@ from tests.factories.scores import (
 from tests.factories.trials import create_audit, create_reading, create_trial
 
 NIGHT = date(2016, 1, 5)
-YEARS = (2013, 2014, 2015, 2016)
+YEARS = (2014, 2015, 2016)
 NOISE, LEAKED = "noise_largecap", "leaked_largecap"
-PANEL = make_panel(first_year=2010, last_year=2016, instruments=120)
+PANEL = make_panel(first_year=2011, last_year=2016, instruments=90)
 
 
 def market_of(year: int) -> Market:
@@ -70,7 +70,7 @@ def train(strategy: str, *, strength: float) -> None:
     for year in YEARS:
         plan = plan_fold(
             Configuration(recipe, xgboost, xgboost.configured(QUICK_TREES)),
-            make_snapshots(2010, 2016),
+            make_snapshots(2011, 2016),
             SCREENER_FEATURES,
             valid_from_on=date(year, 1, 1),
         )
@@ -139,12 +139,12 @@ class TestRunJudgeModels:
         assert ratio["value"] < 0.5
         assert verdict.trials == 12, "both screeners and the ten others"
         assert candidate.outcome in ("registered", "refused")
-        assert "screener-noise_largecap version 4 is not" in refused_by_hand(NOISE)
+        assert "screener-noise_largecap version 3 is not" in refused_by_hand(NOISE)
 
     def test_what_learned_from_the_future_is_refused_though_it_earned_splendidly(self) -> None:
         frames = {"bars": _bars(PANEL)}
         tables = {"bars": Dated("session_on", values=("close",))}
-        probe = probe_prefixes(leaky_features, frames, tables, [date(2010, 3, 1), date(2010, 5, 3)])
+        probe = probe_prefixes(leaky_features, frames, tables, [date(2011, 3, 1), date(2011, 5, 3)])
         assert probe.status == "found"
         with transaction() as session:
             record_leak_audit(

@@ -343,7 +343,7 @@ def entitled(session: Session, model: ModelVersion, on: date) -> bool:
 
 
 class TestWhateverTheOrder:
-    @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(steps=st.lists(STEPS, min_size=4, max_size=14))
     def test_a_champion_has_a_pass_or_two_people_behind_it(
         self, session: Session, steps: list[tuple[Any, ...]]

@@ -61,9 +61,9 @@ class TestJudgeCandidates:
         assert serving(session) is model
         assert serving(session, date(2017, 1, 2)) is None
         verdict = verdict_on(session, model)
-        assert (verdict.verdict, verdict.trials, verdict.as_of) == ("pass", 6, NIGHT)
+        assert (verdict.verdict, verdict.trials, verdict.as_of) == ("pass", 4, NIGHT)
         assert (verdict.evidence["from_on"], verdict.evidence["to_on"]) == ("2013-01-01", "2016-12-30")
-        assert verdict.evidence["trials_side_by_side"] == 6
+        assert verdict.evidence["trials_side_by_side"] == 4
 
     def test_noise_runs_in_shadow_and_reaches_nobody(self, session: Session) -> None:
         model = ready(session, create_candidate(session, seed=NOISE))
@@ -184,7 +184,7 @@ class TestTrialsCount:
             )
         judged(session)
         many = verdict_on(session, model)
-        assert (few.trials, many.trials) == (6, 206)
+        assert (few.trials, many.trials) == (4, 204)
         values = [
             next(check["value"] for check in verdict.checks if check["name"] == "deflated_sharpe")
             for verdict in (few, many)
