@@ -20,10 +20,12 @@ from core.jobs import (
     Job,
     JudgeModels,
     Nightly,
+    RespondToDrift,
     SyncTracking,
     TrainAllocator,
     TrainScreener,
     TuneScreener,
+    WatchDrift,
 )
 from core.log import configure_logs, get_logger
 from mlops.schedule import beat_schedule
@@ -67,6 +69,8 @@ QUEUED: tuple[type[Job], ...] = (
     AuditLeaks,
     JudgeModels,
     SyncTracking,
+    WatchDrift,
+    RespondToDrift,
 )
 
 
