@@ -22,9 +22,10 @@ from ml_models.folds import Choice, Extension, StoredFold, fold_years, plan_fold
 from ml_models.judgement import Judgement, judge
 from ml_models.night import score_strategies
 from ml_models.recipes import RECIPES
-from ml_models.returns import Judged, read_market, returns_of_year
+from ml_models.returns import Judged, returns_of_year
 from ml_models.training import FoldPlan, TrainedFold
 from ml_models.tuning import INNER_YEARS, Outcome, Study, plan_study
+from quant.market import Market
 from registry.roles import champions
 from registry.trials import add_returns
 
@@ -242,12 +243,13 @@ def plan_tuning(
 ) -> TuningPlan:
     """One search a strategy, on folds just before `years`: all possible but the first INNER_YEARS unless named."""
     snapshots = current_snapshots(session)
-    tested = fold_years(snapshots, years) if years else fold_years(snapshots, None)[INNER_YEARS:]
+    possible = fold_years(snapshots, None)
+    tested = fold_years(snapshots, years) if years else possible[INNER_YEARS:]
     if not tested:
         raise DataMissing(f"tuning needs {INNER_YEARS} years of folds before its test years; load earlier bars")
     features = tuple(FEATURES.values())
     studies = [
-        plan_study(recipe, algorithm, snapshots, features, first_test_year=tested[0])
+        plan_study(recipe, algorithm, snapshots, features, possible=possible, first_test_year=tested[0])
         for recipe in recipes_named(strategies)
     ]
     return TuningPlan(tuple(studies), tuple(tested), snapshots)
@@ -272,11 +274,17 @@ def open_proposal(session: Session, study: Study, parameters: Parameters) -> tup
 
 
 def close_proposal(
-    session: Session, study: Study, *, trial_id: int, outcome: Outcome, said: Mapping[int, Judged]
+    session: Session,
+    study: Study,
+    *,
+    trial_id: int,
+    outcome: Outcome,
+    said: Mapping[int, Judged],
+    markets: Mapping[int, Market],
 ) -> None:
     """Keep a proposal's outcome in the study's run, and the returns of the years that it was judged on."""
     for year, judged in said.items():
-        series = returns_of_year(judged, read_market(year))
+        series = returns_of_year(judged, markets[year])
         if series:
             add_returns(session, trial_id=trial_id, year=year, series=series)
     run = _study_run(session, study)

@@ -26,7 +26,7 @@ from ml_models.configuration import Configuration, standard
 from ml_models.dataset import Dataset
 from ml_models.recipe import Recipe
 from ml_models.returns import Judged
-from ml_models.training import FIRST_FOLD_YEAR, plan_fold, train_fold
+from ml_models.training import plan_fold, train_fold
 
 # Proposals that are made at once, and that may be worked on at once.
 ROUND = 4
@@ -89,15 +89,19 @@ def plan_study(
     snapshots: Mapping[int, Snapshot],
     features: Sequence[Feature],
     *,
+    possible: Sequence[int],
     first_test_year: int,
 ) -> Study:
-    """The search that may be made before `first_test_year`. DataMissing where no year before it can have a fold."""
+    """The search that may be made before `first_test_year`, on the newest of the years that can have a fold.
+
+    DataMissing where none of the `possible` years lies before it.
+    """
     usual = standard(recipe, algorithm=algorithm)
-    years = tuple(range(max(FIRST_FOLD_YEAR, first_test_year - INNER_YEARS), first_test_year))
-    if not years or any(year not in snapshots for year in years):
+    years = tuple(year for year in possible if first_test_year - INNER_YEARS <= year < first_test_year)
+    if not years:
         raise DataMissing(
-            f"tuning for test years from {first_test_year} on needs folds of years before them, from {FIRST_FOLD_YEAR}"
-            " on; give later years with --years"
+            f"tuning for test years from {first_test_year} on needs a fold of one of the {INNER_YEARS} years before"
+            " them; give other years with --years"
         )
     seen = {str(year): snapshots[year].content_hash for year in sorted(snapshots) if year < first_test_year}
     shape = {"usual": usual.as_dict(features), "inner_years": years, "snapshots": seen}

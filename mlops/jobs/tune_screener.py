@@ -17,7 +17,7 @@ from database.queries.runs import exclusive_run
 from database.session import transaction
 from features.library import FEATURES
 from ml_models.dataset import Dataset
-from ml_models.returns import Judged
+from ml_models.returns import Judged, read_market
 from ml_models.service import (
     Judgement,
     StoredFold,
@@ -35,6 +35,7 @@ from ml_models.service import (
     tuning_rows,
 )
 from ml_models.tuning import ROUND, Outcome, Pruning, Study, best_of, judge_proposal, search
+from quant.market import Market
 
 _BOOK = "models"  # models belong to no account's book
 Proposals = Sequence[tuple[dict[str, int | float], Pruning]]
@@ -53,6 +54,15 @@ class Tuning:
     parameters: Mapping[str, int | float]
     value: float
     usual_value: float | None
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What all searches read: rows and prices end before the test years."""
+
+    plan: TuningPlan
+    rows: Dataset
+    markets: Mapping[int, Market]
 
 
 @dataclass(frozen=True)
@@ -111,25 +121,24 @@ def perform(job: TuneScreener) -> None:
 
 def _search_all(plan: TuningPlan, trials: int, progress: Progress) -> list[Tuning]:
     """All searches: a round of each is worked on at once, as many searches side by side as there are threads for."""
-    threads, rows = get_settings().threads, tuning_rows(plan)
+    threads = get_settings().threads
+    shared = _Shared(plan, tuning_rows(plan), {year: read_market(year) for year in plan.studies[0].inner_years})
     with (
         ThreadPoolExecutor(threads, thread_name_prefix="tune") as pool,
         ThreadPoolExecutor(max(1, threads // ROUND), thread_name_prefix="search") as searches,
     ):
-        found = [searches.submit(_search, plan, study, trials, rows, pool, progress) for study in plan.studies]
+        found = [searches.submit(_search, shared, study, trials, pool, progress) for study in plan.studies]
         return [future.result() for future in found]
 
 
-def _search(
-    plan: TuningPlan, study: Study, trials: int, rows: Dataset, pool: ThreadPoolExecutor, progress: Progress
-) -> Tuning:
+def _search(shared: _Shared, study: Study, trials: int, pool: ThreadPoolExecutor, progress: Progress) -> Tuning:
     step, strategy = f"tune {study.usual.recipe.strategy}", study.usual.recipe.strategy
     done = 0
 
     def work(proposals: Proposals) -> list[Outcome]:
         nonlocal done
         progress(step, done, trials)
-        outcomes = _work(plan, study, rows, pool, proposals)
+        outcomes = _work(shared, study, pool, proposals)
         done += len(outcomes)
         return outcomes
 
@@ -151,9 +160,7 @@ def _search(
     )
 
 
-def _work(
-    plan: TuningPlan, study: Study, rows: Dataset, pool: ThreadPoolExecutor, proposals: Proposals
-) -> list[Outcome]:
+def _work(shared: _Shared, study: Study, pool: ThreadPoolExecutor, proposals: Proposals) -> list[Outcome]:
     """One round: proposals are counted before anything of them is known, judged at once, and kept one by one."""
     with transaction() as session:
         opened = [open_proposal(session, study, parameters) for parameters, _ in proposals]
@@ -161,7 +168,7 @@ def _work(
     judged: list[Future[tuple[Outcome, dict[int, Judged]]] | None] = [
         None
         if stored is not None
-        else pool.submit(judge_proposal, study, parameters, rows, plan.snapshots, features, pruning)
+        else pool.submit(judge_proposal, study, parameters, shared.rows, shared.plan.snapshots, features, pruning)
         for (parameters, pruning), (_, stored) in zip(proposals, opened, strict=True)
     ]
     outcomes = []
@@ -170,7 +177,7 @@ def _work(
         if future is not None:
             outcome, said = future.result()
             with transaction() as session:
-                close_proposal(session, study, trial_id=trial_id, outcome=outcome, said=said)
+                close_proposal(session, study, trial_id=trial_id, outcome=outcome, said=said, markets=shared.markets)
         assert outcome is not None
         outcomes.append(outcome)
     return outcomes

@@ -1,13 +1,14 @@
 """The search: what it proposes, what it gives up, and that it ends the same however it was interrupted."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
 import pytest
 
 from core.errors import DataMissing
+from database.queries.features import Snapshot
 from ml_models.algorithms import ALGORITHMS
 from ml_models.dataset import Dataset
 from ml_models.recipe import Recipe, RuleTerm
@@ -18,8 +19,12 @@ TOY = Recipe("toy_largecap", keeps=(), emphasis={}, rule=(RuleTerm("momentum_63"
 SNAPSHOTS = make_snapshots(2008, 2014)
 
 
-def study_of(algorithm: str = "xgboost", first_test_year: int = 2013) -> Study:
-    return plan_study(TOY, algorithm, SNAPSHOTS, SCREENER_FEATURES, first_test_year=first_test_year)
+def study_of(
+    algorithm: str = "xgboost", first_test_year: int = 2013, snapshots: Mapping[int, Snapshot] = SNAPSHOTS
+) -> Study:
+    return plan_study(
+        TOY, algorithm, snapshots, SCREENER_FEATURES, possible=range(2009, 2015), first_test_year=first_test_year
+    )
 
 
 def quality(parameters: dict[str, int | float], year: int) -> float:
@@ -48,16 +53,18 @@ class TestPlanStudy:
         assert study.test_from_on == date(2013, 1, 1)
         assert study_of(first_test_year=2011).inner_years == (2009, 2010)
 
-    @pytest.mark.parametrize("year", [2009, 2017])
+    @pytest.mark.parametrize("year", [2009, 2018])
     def test_without_years_before_them_says_so(self, year: int) -> None:
-        with pytest.raises(DataMissing, match=f"tuning for test years from {year} on needs folds of years before them"):
+        with pytest.raises(
+            DataMissing, match=f"test years from {year} on needs a fold of one of the 3 years"
+        ):
             study_of(first_test_year=year)
 
     def test_its_key_knows_nothing_of_the_test_years(self) -> None:
         changed = SNAPSHOTS | {2013: make_snapshots(2012, 2012)[2012]}
-        assert plan_study(TOY, "xgboost", changed, SCREENER_FEATURES, first_test_year=2013).key == study_of().key
+        assert study_of(snapshots=changed).key == study_of().key
         changed = SNAPSHOTS | {2012: make_snapshots(2013, 2013)[2013]}
-        assert plan_study(TOY, "xgboost", changed, SCREENER_FEATURES, first_test_year=2013).key != study_of().key
+        assert study_of(snapshots=changed).key != study_of().key
 
     def test_proposal_and_choice_are_trials_of_their_own(self) -> None:
         study, parameters = study_of(), {"depth_max": 4}
@@ -120,7 +127,7 @@ class TestJudgeProposal:
         )
 
     def test_judges_each_inner_year_by_a_model_of_the_years_before(self) -> None:
-        study = plan_study(TOY, "elastic_net", make_snapshots(2008, 2012), SCREENER_FEATURES, first_test_year=2013)
+        study = study_of("elastic_net", snapshots=make_snapshots(2008, 2012))
 
         class Never(Pruning):
             def __init__(self) -> None:
