@@ -23,8 +23,8 @@ from ml_models.judgement import Judgement, judge
 from ml_models.night import score_strategies
 from ml_models.recipes import RECIPES
 from ml_models.returns import Judged, returns_of_year
+from ml_models.study import INNER_YEARS, Outcome, Study, plan_study
 from ml_models.training import FoldPlan, TrainedFold
-from ml_models.tuning import INNER_YEARS, Outcome, Study, plan_study
 from quant.market import Market
 from registry.roles import champions
 from registry.trials import add_returns

@@ -7,106 +7,26 @@ seeded and told as a whole, so a study gives the same answer however many thread
 cut off: what was tried is read back from the trials' rows.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
-from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from core.errors import DataMissing
 from database.queries.features import Snapshot
 from features.feature import Feature
 from ml_models.algorithm import Algorithm
-from ml_models.configuration import Configuration, standard
 from ml_models.dataset import Dataset
-from ml_models.recipe import Recipe
 from ml_models.returns import Judged
+from ml_models.study import Outcome, Study, Tried, mean_rank_ic
 from ml_models.training import plan_fold, train_fold
 
 # Proposals that are made at once, and that may be worked on at once.
 ROUND = 4
-INNER_YEARS = 3
 _STARTUP = 2 * ROUND
 optuna.logging.set_verbosity(optuna.logging.WARNING)
-
-
-@dataclass(frozen=True)
-class Study:
-    """One search: of one strategy and algorithm, over `inner_years`, which all lie before `test_from_on`."""
-
-    usual: Configuration
-    inner_years: tuple[int, ...]
-    test_from_on: date
-    key: str
-
-    def proposal(self, parameters: Mapping[str, int | float]) -> Configuration:
-        """What one proposal is as a trial."""
-        return self._with(parameters, "proposal")
-
-    def chosen(self, parameters: Mapping[str, int | float]) -> Configuration:
-        """The configuration that the study decided for, whose folds serve."""
-        return self._with(parameters, "choice")
-
-    def _with(self, parameters: Mapping[str, int | float], role: str) -> Configuration:
-        changed = self.usual.algorithm.configured({**self.usual.parameters, **parameters})
-        origin = {"study": self.key, "role": role, "inner_years": list(self.inner_years)}
-        return Configuration(self.usual.recipe, self.usual.algorithm, changed, origin)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a proposal: `state` complete, pruned or barren (no year could be judged); rank IC by year."""
-
-    state: str
-    rank_ics: dict[str, float]
-
-    @property
-    def value(self) -> float | None:
-        """Mean rank IC over the inner years; None where not all were judged."""
-        return _mean(self.rank_ics) if self.state == "complete" else None
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {"state": self.state, "rank_ics": self.rank_ics, "value": self.value}
-
-
-@dataclass(frozen=True)
-class Tried:
-    """A proposal and its outcome."""
-
-    parameters: dict[str, int | float]
-    outcome: Outcome
-
-
-def plan_study(
-    recipe: Recipe,
-    algorithm: str,
-    snapshots: Mapping[int, Snapshot],
-    features: Sequence[Feature],
-    *,
-    possible: Sequence[int],
-    first_test_year: int,
-) -> Study:
-    """The search that may be made before `first_test_year`, on the newest of the years that can have a fold.
-
-    DataMissing where none of the `possible` years lies before it.
-    """
-    usual = standard(recipe, algorithm=algorithm)
-    years = tuple(year for year in possible if first_test_year - INNER_YEARS <= year < first_test_year)
-    if not years:
-        raise DataMissing(
-            f"tuning for test years from {first_test_year} on needs a fold of one of the {INNER_YEARS} years before"
-            " them; give other years with --years"
-        )
-    seen = {str(year): snapshots[year].content_hash for year in sorted(snapshots) if year < first_test_year}
-    shape = {"usual": usual.as_dict(features), "inner_years": years, "snapshots": seen}
-    key = sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16]
-    return Study(usual, years, date(first_test_year, 1, 1), key)
 
 
 def search(
@@ -167,7 +87,7 @@ def judge_proposal(
         if trained.metrics["rank_ic"] is not None:
             found[str(year)] = trained.metrics["rank_ic"]
         is_last = year == study.inner_years[-1]
-        if found and not is_last and pruning.falls_behind(step, _mean(found)):
+        if found and not is_last and pruning.falls_behind(step, mean_rank_ic(found)):
             return Outcome("pruned", found), said
     return Outcome("complete" if found else "barren", found), said
 
@@ -184,7 +104,8 @@ def _told(study: Study, tried: Sequence[Tried]) -> optuna.Study:
     states = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "barren": TrialState.FAIL}
     for one in tried:
         means = [
-            _mean(dict(list(one.outcome.rank_ics.items())[: step + 1])) for step in range(len(one.outcome.rank_ics))
+            mean_rank_ic(dict(list(one.outcome.rank_ics.items())[: step + 1]))
+            for step in range(len(one.outcome.rank_ics))
         ]
         told.add_trial(
             optuna.trial.create_trial(
@@ -208,7 +129,3 @@ def _distributions(algorithm: Algorithm) -> dict[str, BaseDistribution]:
         else FloatDistribution(span.low, span.high, log=span.log)
         for name, span in algorithm.ranges.items()
     }
-
-
-def _mean(rank_ics: Mapping[str, float]) -> float:
-    return sum(rank_ics.values()) / len(rank_ics)

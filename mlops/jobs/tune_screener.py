@@ -34,7 +34,8 @@ from ml_models.service import (
     train_screeners,
     tuning_rows,
 )
-from ml_models.tuning import ROUND, Outcome, Pruning, Study, best_of, judge_proposal, search
+from ml_models.study import Outcome, Study
+from ml_models.tuning import ROUND, Pruning, best_of, judge_proposal, search
 from quant.market import Market
 
 _BOOK = "models"  # models belong to no account's book

@@ -12,7 +12,8 @@ from database.queries.features import Snapshot
 from ml_models.algorithms import ALGORITHMS
 from ml_models.dataset import Dataset
 from ml_models.recipe import Recipe, RuleTerm
-from ml_models.tuning import ROUND, Outcome, Pruning, Study, Tried, best_of, judge_proposal, plan_study, search
+from ml_models.study import Outcome, Study, Tried, plan_study
+from ml_models.tuning import ROUND, Pruning, best_of, judge_proposal, search
 from tests.factories.scores import SCREENER_FEATURES, make_panel, make_snapshots, signal_reader
 
 TOY = Recipe("toy_largecap", keeps=(), emphasis={}, rule=(RuleTerm("momentum_63", "high"),))
@@ -55,9 +56,7 @@ class TestPlanStudy:
 
     @pytest.mark.parametrize("year", [2009, 2018])
     def test_without_years_before_them_says_so(self, year: int) -> None:
-        with pytest.raises(
-            DataMissing, match=f"test years from {year} on needs a fold of one of the 3 years"
-        ):
+        with pytest.raises(DataMissing, match=f"test years from {year} on needs a fold of one of the 3 years"):
             study_of(first_test_year=year)
 
     def test_its_key_knows_nothing_of_the_test_years(self) -> None:

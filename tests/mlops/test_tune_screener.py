@@ -16,7 +16,7 @@ from database.queries.scores import read_out_of_fold
 from database.session import Session, transaction
 from features.service import build_features
 from ml_models.service import close_proposal, plan_rivals, plan_training
-from ml_models.tuning import Outcome
+from ml_models.study import Outcome
 from mlops.jobs.compare_screeners import run_compare_screeners
 from mlops.jobs.train_screener import run_train_screener
 from mlops.jobs.tune_screener import TuningReport, perform, run_tune_screener
