@@ -11,10 +11,10 @@ export OMP_WAIT_POLICY ?= passive
 TORCH_FROM := $(if $(strip $(UV_FIND_LINKS)),,--torch-backend cpu)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check fix bench migrate lock gpu clean
+.PHONY: help demo up test check fix bench reproduce reproduce-short migrate lock gpu clean
 
 help: ## list the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): requirements/lock.txt requirements/torch.txt requirements/uv.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v >= (3, 11) else f"Python 3.11 or newer is needed, this is {v[0]}.{v[1]}: run make PYTHON=/path/to/python3.11")'
@@ -47,6 +47,14 @@ fix: $(READY) ## put right what can be put right by machine
 
 bench: $(READY) ## measure every claim beside its peer, one JSON line each
 	@$(BIN)/python -m benchmarks $(B)
+
+reproduce: $(READY) ## rebuild docs/results.md from the shipped data and fixed seeds (about an hour)
+	@rm -rf var/reproduce
+	@ACIS_VAR_DIR=var/reproduce $(BIN)/acis reproduce --page docs/results.md --store docs/results.json
+
+reproduce-short: $(READY) ## rebuild a short form of the results; fails on any difference
+	@rm -rf var/reproduce-short
+	@ACIS_VAR_DIR=var/reproduce-short $(BIN)/acis reproduce --short --check docs/results-short.json
 
 migrate: $(READY) ## bring the database to the newest schema
 	@$(BIN)/acis migrate

@@ -20,6 +20,7 @@ COMMANDS = {
     "drift": "Show what has drifted; read it and act on it.",
     "keys": "List, trust and change the keys that models are signed with.",
     "audit": "Probe what the platform claims about itself: no leak from the future.",
+    "reproduce": "Rebuild the tables of docs/results.md from the shipped data.",
     "nightly": "Run one night: from the day's bars to fills and the report.",
     "replay": "Run the nightly verbs over a stretch of history.",
     "orders": "Show a night's recommendations; approve or reject what waits for a person.",
