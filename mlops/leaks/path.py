@@ -26,7 +26,9 @@ from ml_models.recipes import RECIPES
 from ml_models.rule import rank_by_rule
 from ml_models.training import FoldPlan, TrainedFold, train_fold
 from mlops.leaks.market import FOLD_YEAR
+from quant.backtest import run_backtest
 from quant.guards import Frames
+from quant.market import lay_out_market
 from quant.regime import Detector
 from quant.regime_inputs import compute_inputs
 from quant.regimes import DETECTORS
@@ -151,13 +153,26 @@ class DecisionPath:
         seen = self.candidates(frames, outputs)
         observed = pl.concat([_observed(day, one) for day, one in seen.items()])
         weights = pl.concat([self._weights(day, one) for day, one in seen.items()])
+        ledger = self.follow(frames, weights)
         if fitted is None:
-            return {"observations": observed, "weights": weights}
-        return {
-            "observations": observed,
-            "tape": _tape(market_of(frames), seen, fitted.scales),
-            "weights": weights,
-        }
+            return {"observations": observed, "weights": weights, "ledger": ledger}
+        tape = _tape(market_of(frames), seen, fitted.scales)
+        return {"observations": observed, "tape": tape, "weights": weights, "ledger": ledger}
+
+    def follow(self, frames: Frames, weights: pl.DataFrame) -> pl.DataFrame:
+        """What each simple allocator's weights are worth at every close, on the one simulator."""
+        market = lay_out_market(frames["bars"], frames["dividends"])
+        days = weights["session_on"].unique().sort()
+        decided = np.searchsorted(market.sessions, days.to_numpy().astype("datetime64[D]"))
+        row = np.searchsorted(days.to_numpy(), weights["session_on"].to_numpy())
+        column = np.searchsorted(market.instrument_ids, weights["instrument_id"].to_numpy())
+        worth = {}
+        for name in SIMPLE:
+            wanted = np.zeros((len(days), len(market.instrument_ids)))
+            wanted[row, column] = weights[name].to_numpy()
+            worth[name] = run_backtest(market.prices, decided=decided, weights=wanted).values_usd
+        sessions = pl.DataFrame({"session_on": market.sessions}).with_columns(pl.col("session_on").cast(pl.Date))
+        return sessions.with_columns(pl.Series(name, values) for name, values in worth.items())
 
     def candidates(self, frames: Frames, outputs: Frames) -> dict[date, Candidates]:
         """By session, the list of the trained strategy as the allocator meets it at night."""

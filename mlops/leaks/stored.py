@@ -15,6 +15,7 @@ from database.queries.leak_audits import Untimely, early_fills, misplaced_models
 from database.queries.macro_series import read_macro
 from database.queries.models import newest_folds
 from database.session import transaction
+from database.tables.models import ModelVersion
 from features.build import LOOK_BACK_DAYS
 from features.facts import SHARES
 from features.history import MACRO_LAG_DAYS
@@ -102,14 +103,29 @@ def _folds(stored: Stored) -> Checked:
         name = f"{model.name} of {model.valid_from_on.year}"
         if model.train_to_on >= model.valid_from_on or model.last_label_on >= model.valid_from_on:
             found.append(Finding(name, f"{name} learned up to {model.last_label_on}, inside the year that it serves"))
-        label_sessions, validation_on = (model.manifest.get(key) for key in ("label_sessions", "validation_from_on"))
-        if label_sessions is None or validation_on is None:
+        window = _validation_of(model)
+        if window is None:
             continue
         windows += 1
-        between = len(sessions_between(model.train_to_on, date.fromisoformat(validation_on))) - 1
+        validation_on, label_sessions = window
+        between = len(sessions_between(model.train_to_on, validation_on)) - 1
         span, validation = (np.array([0]), np.array([label_sessions])), (np.array([between]), np.array([between]))
         found += probe_spans(span, validation, embargo_sessions=label_sessions, what=f"training rows of {name}")
     return Checked(f"{len(models)} folds, {windows} of them with a validation window of their own", tuple(found))
+
+
+def _validation_of(model: ModelVersion) -> tuple[date, int] | None:
+    """First day of what stopped or chose a model, and the sessions that its labels look ahead; None without one.
+
+    An allocator's last lesson is looked at and never traded, so what it learned from ends with its training.
+    """
+    if model.kind == "screener":
+        validation_on, label_sessions = (model.manifest.get(key) for key in ("validation_from_on", "label_sessions"))
+    else:
+        validation_on, label_sessions = (model.metrics.get("validation") or {}).get("from_on"), 0
+    if validation_on is None or label_sessions is None:
+        return None
+    return date.fromisoformat(validation_on), int(label_sessions)
 
 
 def _untimely(what: str, untimely: Untimely, remedy: str) -> Checked:
