@@ -8,6 +8,7 @@ observation's static part and the prices of the window that follows it.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,7 +34,10 @@ WINDOW_SESSIONS_MAX = 10
 
 @dataclass(frozen=True)
 class Market:
-    """Prices of s sessions and i instruments; NaN where there was no bar, dividend zero where there was none."""
+    """Prices of s sessions and i instruments; NaN where there was no bar, dividend zero where there was none.
+
+    What follows from them is worked out once, at the first recording that asks for it.
+    """
 
     sessions: npt.NDArray[np.datetime64]
     instrument_ids: Ints
@@ -56,6 +60,21 @@ class Market:
         dividend = np.zeros((len(sessions), len(ids)))
         dividend[_positions(inside, sessions, ids, "ex_on")] = inside["amount_usd"].to_numpy()
         return cls(sessions=sessions, instrument_ids=ids, dividend=dividend, **matrices)
+
+    @cached_property
+    def last_close(self) -> Floats:
+        """The last known close of each instrument at each session; NaN before its first."""
+        return _carry_forward(self.close)
+
+    @cached_property
+    def average_volume(self) -> Floats:
+        """Known at each close, see `_average_volume`."""
+        return _average_volume(self.volume)
+
+    @cached_property
+    def volatility(self) -> Floats:
+        """Known at each close, see `_volatility`."""
+        return _volatility(self.adj_close)
 
     def index_of(self, day: date) -> int:
         """Row of a session; -1 when the market has no bar on that day."""
@@ -174,10 +193,8 @@ def record(market: Market, decisions: Sequence[Decisions], scales: Scales) -> Re
     Segments break where two decisions lie more than `WINDOW_SESSIONS_MAX` sessions apart. Segments of one row carry
     no step and are kept out of the list.
     """
-    filled = _carry_forward(market.close)
-    trading = _Trading(_average_volume(market.volume), _volatility(market.adj_close))
     width = max(int(_window_days(d).max(initial=1)) for d in decisions)
-    parts = [_strategy_tape(market, filled, trading, d, scales, width) for d in decisions]
+    parts = [_strategy_tape(market, d, scales, width) for d in decisions]
     tape = Tape(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
     return Recording(tape=tape, segments=tuple(_segments(decisions, tape.days)))
 
@@ -202,14 +219,7 @@ def _window_days(d: Decisions) -> Ints:
     return days
 
 
-class _Trading(NamedTuple):
-    """What impact depends on, sessions x instruments, known at each close."""
-
-    volume: Floats
-    volatility: Floats
-
-
-def _strategy_tape(market: Market, filled: Floats, trading: _Trading, d: Decisions, scales: Scales, width: int) -> Tape:
+def _strategy_tape(market: Market, d: Decisions, scales: Scales, width: int) -> Tape:
     """`width` is the number of days of the longest window on the tape."""
     days = _window_days(d)
     mask = tradable(market, d)
@@ -225,24 +235,24 @@ def _strategy_tape(market: Market, filled: Floats, trading: _Trading, d: Decisio
     close = market.close[at, slots]
     exit_open = market.open[exit_at, slots]
     fill = np.where(mask, market.open[fill_at, slots], np.nan)
-    marks = filled[window, slots[:, None, :]]
+    marks = market.last_close[window, slots[:, None, :]]
     dividends = np.where(inside[:, :, None], market.dividend[window, slots[:, None, :]], 0.0)
     dividends[:, 0] = 0.0
     return Tape(
         static=scales.encode(d.stocks, mask, d.context),
         mask=mask,
-        volume=np.nan_to_num(trading.volume[at, slots]),
-        volatility=trading.volatility[at, slots],
+        volume=np.nan_to_num(market.average_volume[at, slots]),
+        volatility=market.volatility[at, slots],
         close=np.where(mask, close, np.nan),
         fill=fill,
         fill_dividend=market.dividend[fill_at, slots],
         marks=np.rint(np.nan_to_num(marks) * TICKS_A_DOLLAR),
         dividends=dividends,
         pays=np.any(dividends > 0, axis=2),
-        exit=np.where(np.isfinite(exit_open), exit_open, filled[exit_at, slots]),
+        exit=np.where(np.isfinite(exit_open), exit_open, market.last_close[exit_at, slots]),
         exit_dividend=market.dividend[exit_at, slots],
-        exit_volume=np.nan_to_num(trading.volume[at + days[:, None], slots]),
-        exit_volatility=trading.volatility[at + days[:, None], slots],
+        exit_volume=np.nan_to_num(market.average_volume[at + days[:, None], slots]),
+        exit_volatility=market.volatility[at + days[:, None], slots],
         next_slot=_next_slots(d.slots, mask, days),
         days=days,
         control=_control(fill, marks, days),
@@ -266,7 +276,6 @@ def _next_slots(slots: Ints, mask: Flags, days: Ints) -> Ints:
 
 
 def _carry_forward(close: Floats) -> Floats:
-    """The last known close of each instrument; NaN before its first."""
     known = np.where(np.isfinite(close), np.arange(len(close))[:, None], 0)
     np.maximum.accumulate(known, axis=0, out=known)
     result: Floats = close[known, np.arange(close.shape[1])[None, :]]
@@ -291,8 +300,8 @@ def _volatility(adj_close: Floats) -> Floats:
     sums = [
         np.cumsum(values, axis=0) for values in (known, np.where(known, returns, 0.0), np.where(known, returns**2, 0.0))
     ]
-    for total in sums:
-        total[VOLUME_SESSIONS:] = total[VOLUME_SESSIONS:] - total[:-VOLUME_SESSIONS]
+    for running in sums:
+        running[VOLUME_SESSIONS:] = running[VOLUME_SESSIONS:] - running[:-VOLUME_SESSIONS]
     count, total, squares = sums
     spread = (squares - total**2 / np.maximum(count, 1)) / np.maximum(count - 1, 1)
     return np.where(count > 1, np.sqrt(np.maximum(spread, 0.0)), np.nan)

@@ -1,5 +1,7 @@
 """That learning works: a planted signal is found, noise is not mistaken for one, and seeds decide everything."""
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -88,6 +90,18 @@ class TestLearn:
         correlations = [abs(np.corrcoef(means.ravel(), seen[:, k:40:4].ravel())[0, 1]) for k in range(4)]
         assert correlations[0] > 0.8
         assert max(correlations[1:]) < 0.4
+
+    def test_noise_is_not_mistaken_for_skill(self) -> None:
+        """The same features with nothing behind them: on fresh prices nothing but luck leads."""
+        rules = Rules(limits=Limits(position_weight_max=0.3))
+        network = learn(_planted(1, 0.0), LAYOUT, seed=1, training=replace(SHORT, steps=8_192), rules=rules)
+        leads = np.array(
+            [
+                Exam(fresh, rules).score(network) - Exam(fresh, rules).score(_untrained())
+                for fresh in (_planted(seed, 0.0) for seed in range(20, 32))
+            ]
+        )
+        assert abs(leads.mean()) < 2 * leads.std(ddof=1) / len(leads) ** 0.5
 
     def test_same_seed_same_network(self) -> None:
         recording = _planted(1, 0.0)
