@@ -18,7 +18,7 @@ from database.tables.regimes import LABELS
 from features.feature import CrossSectionFeature, Feature, MarketFeature, StockFeature
 from features.history import CrossSections, MarketHistory, StockHistory
 from features.panel import Panel, assemble
-from market_data.calendars import next_session, previous_session
+from market_data.calendars import next_session, sessions_between
 from ml_models.dataset import Dataset
 from ml_models.eligibility import filter_inputs
 from ml_models.training import FoldPlan, TrainedFold, train_fold
@@ -441,10 +441,10 @@ class WeighedLate(DecisionPath):
 
 
 class FollowedEarly(DecisionPath):
-    """A ledger that trades each decision a session before it was taken."""
+    """A ledger that trades each decision a week before it was taken."""
 
     def follow(self, frames: Frames, weights: pl.DataFrame) -> pl.DataFrame:
-        moved = {day: previous_session(day) for day in weights["session_on"].unique()}
+        moved = {day: sessions_between(date(2013, 1, 2), day)[-6] for day in weights["session_on"].unique()}
         return super().follow(frames, weights.with_columns(pl.col("session_on").replace_strict(moved)))
 
 
@@ -609,7 +609,7 @@ PLANTS = (
         walking(WeighedLate),
         untouched,
     ),
-    Plant("ledger a session ahead", "prefix-invariance", walking(FollowedEarly), untouched),
+    Plant("ledger a week ahead", "prefix-invariance", walking(FollowedEarly), untouched),
     Plant(
         "filled at the decision's own close",
         "same-bar-fills",
