@@ -41,6 +41,9 @@ app.conf.update(
     task_acks_late=True,
     task_reject_on_worker_lost=True,
     worker_prefetch_multiplier=1,
+    # A process a job: no night runs beside what a training or a sync left loaded, nor with models loaded before a key
+    # was retired.
+    worker_max_tasks_per_child=1,
     task_time_limit=_LONGEST_JOB_S,
     task_soft_time_limit=_LONGEST_JOB_S - 300,
     # A message that stays unacknowledged for longer is delivered again, so this is longer than the longest job.

@@ -75,3 +75,7 @@ class TestSettings:
     def test_only_json_is_taken(self) -> None:
         assert app.conf.accept_content == ["json"]
         assert app.conf.task_serializer == "json"
+
+    def test_a_process_does_one_job(self) -> None:
+        """So that no night shares one with a training or with MLflow: see ADR 0016."""
+        assert app.conf.worker_max_tasks_per_child == 1
