@@ -26,6 +26,8 @@ from quant.guards import Checked, Finding, Frames, Probe, departures, probe_span
 
 # The features of a day compare stocks; a part of them compares as well and costs less.
 _STOCKS_MAX = 120
+# Before the bars: what a detector needs to have learned from, without a fit for every year since the series began.
+_REGIME_HISTORY = timedelta(days=1200)
 _NO_BARS = "no bars are loaded: `acis data load-sample`"
 
 
@@ -48,6 +50,8 @@ def _data(stored: Stored) -> Checked:
     first_on = min(cuts) - timedelta(days=LOOK_BACK_DAYS)
     ids = read_bars(as_of=last_on, first_on=last_on - timedelta(days=7), columns=("close",))["instrument_id"].unique()
     ids = ids.sort().gather_every(max(len(ids) // _STOCKS_MAX, 1))
+    if read_market_caps(as_of=last_on).is_empty():
+        return Checked("", (), "no reports are loaded: `acis data load-sample`")
     path = DecisionPath(until="regimes")
     whole = quietly(path.decide, _read(last_on, first_on, ids))
     found: list[Finding] = []
@@ -71,7 +75,8 @@ def _read(as_of: date, first_on: date, ids: pl.Series) -> Frames:
         "facts": read_facts(as_of=as_of).filter(pl.col("item").is_in(sorted(items))),
         "shares": read_market_caps(as_of=as_of),
     }
-    return {**{name: frame.filter(wanted) for name, frame in frames.items()}, "macro": read_macro(as_of=as_of)}
+    macro = read_macro(as_of=as_of).filter(pl.col("observed_on") >= first_on - _REGIME_HISTORY)
+    return {**{name: frame.filter(wanted) for name, frame in frames.items()}, "macro": macro}
 
 
 def _stamps(stored: Stored) -> Checked:

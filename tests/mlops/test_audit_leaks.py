@@ -10,13 +10,15 @@ import pytest
 
 from cli.main import run
 from database.session import transaction
+from features.feature import StockFeature
+from features.library import FEATURES
 from mlops.jobs.audit_leaks import SUBJECT, LeakReport, run_audit_leaks
 from mlops.leaks import audit, probes, stored
 from mlops.leaks.probes import PROBES, Subject
 from quant.guards import Checked, Finding, Probe
 from registry.alerts import open_alerts
 from registry.leaks import leak_state
-from tests.factories.leaks import PLANTS, Plant
+from tests.factories.leaks import MEMORY, PLANTS, Plant, tomorrow
 
 DAY = date(2017, 6, 30)
 BY_NAME = {probe.name: probe for probe in PROBES}
@@ -78,6 +80,19 @@ class TestHonestPath:
         assert all(f"| {probe.name}" in page for probe in report.probes)
         answer = json.loads(json.dumps(report.as_dict(), default=str, allow_nan=False))
         assert len(answer["probes"]) == len(report.probes)
+
+
+def test_leak_in_the_feature_library_reaches_the_gate(committed_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ahead = StockFeature(name="planted", compute=lambda stock: tomorrow(stock.returns), **MEMORY)
+    monkeypatch.setitem(FEATURES, "planted", ahead)
+    monkeypatch.setattr(probes, "PROBES", (BY_NAME["prefix-invariance"],))
+    monkeypatch.setattr(audit, "_CUTS_EACH", 1)
+    monkeypatch.setattr(audit, "_CUTS_DEEP", 1)
+    report = run_audit_leaks()
+    assert report.status == "found"
+    assert {finding.where for finding in report.probes[0].findings} >= {"features.planted"}
+    with transaction() as session:
+        assert leak_state(session).status == "found"
 
 
 class TestAnswers:
