@@ -5,6 +5,7 @@ BENCHMARKS: tuple[str, ...] = (
     "bars_load",
     "features",
     "screener",
+    "screener_scale",
     "minimum_variance",
     "allocator",
     "ppo",

@@ -130,7 +130,7 @@ def hand_over_bare() -> None:
     train_bare(_lessons_of_noise(HEAVY_ROWS, 1), _lessons_of_noise(STOCKS, 2), rounds=TREES_MIN)
 
 
-def _peak_bytes(work: Callable[[], None]) -> int:
+def peak_bytes(work: Callable[[], None]) -> int:
     """Peak resident memory of `work` in a process of its own."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_run_and_weigh, (work,))
@@ -183,8 +183,8 @@ def measure() -> Iterator[Claim]:
     )
     yield at_most(
         f"train on a finished matrix of {HEAVY_ROWS:,} rows: peak memory against bare XGBoost",
-        ours=float(_peak_bytes(hand_over_ours)),
-        peer=float(_peak_bytes(hand_over_bare)),
+        ours=float(peak_bytes(hand_over_ours)),
+        peer=float(peak_bytes(hand_over_bare)),
         bar=1.15,
         unit="bytes",
     )
