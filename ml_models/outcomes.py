@@ -13,19 +13,23 @@ from ml_models.folds import universe_year
 from ml_models.labels import HORIZON_SESSIONS, price_panel
 from ml_models.training import SCORED_EVERY_SESSIONS
 
+# How far back drift of a ranking is looked for.
+_HISTORY_YEARS = 5
 
-def outcomes(*, as_of: date, first_on: date, strategies: Collection[str] | None = None) -> pl.DataFrame:
-    """strategy, session_on, instrument_id, score, forward, label, known_on of sessions in [first_on, as_of].
+
+def outcomes(*, as_of: date, strategies: Collection[str] | None = None) -> pl.DataFrame:
+    """strategy, session_on, instrument_id, score, forward, label, known_on of the last five years up to `as_of`.
 
     known_on is the session whose close ends the label's span. forward (total return) and label (1 beats the
     universe's median, 0 does not) are NaN, and known_on null, where that lies behind `as_of`.
     """
+    first_on = date(as_of.year - _HISTORY_YEARS, 1, 1)
     said = read_out_of_fold(as_of=as_of, strategies=strategies, first_on=first_on)
     if said.is_empty():
         return said.with_columns(forward=pl.lit(0.0), label=pl.lit(0.0), known_on=pl.lit(None, pl.Date))
     rows = Dataset(
         # Sessions are sampled from the first of each year on.
-        panel=price_panel(read_bars(as_of=as_of, first_on=date(first_on.year, 1, 1), columns=("adj_close",))),
+        panel=price_panel(read_bars(as_of=as_of, first_on=first_on, columns=("adj_close",))),
         features=(),
         read_year=lambda year: universe_year(year, columns=()),
         every_sessions=SCORED_EVERY_SESSIONS,

@@ -23,9 +23,11 @@ from database.queries.roles import versions_in_service
 from database.session import Session, transaction
 from features.service import build_features
 from market_data.service import Universe, require_session, universe_on
+from ml_models.outcomes import outcomes
 from ml_models.service import ScoreBatch, score_night
 from quant.service import RegimeReading, detect_regime
-from registry.service import Candidate, judge_candidates
+from registry.drift import read_drift
+from registry.service import Candidate, drift_is_wanted, judge_candidates
 from registry.serving import title
 from registry.shadow import Finding, keep_ledger, review
 from rl_trading.service import Allocation, allocate_night
@@ -48,6 +50,7 @@ JOB = "nightly"
 STEPS = (
     "features",
     "universe",
+    "drift",
     "judging",
     "scores",
     "regime",
@@ -135,6 +138,9 @@ def decide(as_of: date, clockwork: Clockwork) -> Decision:
         build_features()
     with clockwork.step("universe") as session:
         universe = universe_on(session, as_of=as_of)
+    with clockwork.step("drift") as session:
+        if drift_is_wanted(session, as_of=as_of):
+            _look_for_drift(session, as_of)
     with clockwork.step("judging") as session:
         judged = judge_candidates(session, as_of=as_of)
     with clockwork.step("scores") as session:
@@ -152,6 +158,14 @@ def decide(as_of: date, clockwork: Clockwork) -> Decision:
     with clockwork.step("strategy") as session:
         choice = choose_strategy(session, as_of=as_of)
     return Decision(universe, judged, scores, scorers, regime, allocations, reviewed, choice)
+
+
+def _look_for_drift(session: Session, as_of: date) -> None:
+    """Read drift before the gate asks for it; where it cannot be read it stays unknown, which the gate can bear."""
+    try:
+        read_drift(session, as_of=as_of, outcomes=outcomes(as_of=as_of))
+    except DataMissing as error:
+        _log.warning("drift is not known", as_of=str(as_of), why=str(error))
 
 
 def trade(as_of: date, book: str, clockwork: Clockwork) -> tuple[list[ClientReport], list[Target]]:

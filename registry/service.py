@@ -9,6 +9,7 @@ from database.session import Session
 from database.tables.models import ModelVersion
 from database.tables.verdicts import GateVerdict
 from registry.alerts import raise_alert
+from registry.drift import FORGOTTEN_DAYS
 from registry.evidence import Docket, drift_of_inputs
 from registry.roles import (
     FAIL,
@@ -40,6 +41,28 @@ _IN_SHADOW = {
     "challenger": "runs in shadow",
     "waiting": "waits until the shadow lane is free",
 }
+
+
+def drift_is_wanted(session: Session, *, as_of: date) -> bool:
+    """Whether a version without a role waits for a reading of its drift: nobody has looked of late, and no failure
+    makes it needless. So on the first night of a fold, and hardly ever after.
+    """
+    for kind in KINDS:
+        seated = champions(session, kind=kind, as_of=as_of), challengers(session, kind=kind, as_of=as_of)
+        roles = {model.model_version_id for holders in seated for model in holders.values()}
+        waiting = [
+            model for model in contenders(session, kind=kind, as_of=as_of) if model.model_version_id not in roles
+        ]
+        verdicts = newest_verdicts(
+            session, model_version_ids=[model.model_version_id for model in waiting], as_of=as_of
+        )
+        for model in waiting:
+            verdict = verdicts.get(model.model_version_id)
+            if verdict is None or verdict.verdict != FAIL:
+                read_on = drift_of_inputs(session, model, as_of=as_of).read_on
+                if read_on is None or (as_of - read_on).days > FORGOTTEN_DAYS:
+                    return True
+    return False
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,6 @@ from registry.roles import standing_of
 from registry.service import Candidate, judge_candidates
 
 _BOOK = "models"  # models belong to no account's book
-_HISTORY_YEARS = 5
 RETRAINING_SESSIONS = 21
 STEPS = ("looking", "holding", "retraining", "reading", "judging")
 
@@ -120,7 +119,7 @@ def _respond(as_of: date, clockwork: _Clockwork) -> list[Response]:
     folds = _retrain([alarm.strategy for alarm in alarms if reasons[alarm.name] is None], as_of)
     clockwork.done("retraining")
     if folds:
-        said = outcomes(as_of=as_of, first_on=date(as_of.year - _HISTORY_YEARS, 1, 1))
+        said = outcomes(as_of=as_of)
         with transaction() as session:
             read_drift(session, as_of=as_of, outcomes=said, model_version_ids=[fold.model_version_id for fold in folds])
     clockwork.done("reading")

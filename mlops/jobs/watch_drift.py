@@ -17,7 +17,6 @@ from registry.alerts import raise_alert, settle_alerts
 from registry.drift import DriftReport, ModelDrift, read_drift
 
 _BOOK = "models"  # models belong to no account's book
-_HISTORY_YEARS = 5
 STEPS = ("outcomes", "reading", "alerts")
 ALARM = "has drifted: `acis drift show` says how"
 NOTICE = "alarms about drift, too few nights to act on: `acis drift show` says how"
@@ -61,7 +60,7 @@ def _watch(as_of: date, progress: Progress) -> tuple[dict[str, Any], dict[str, f
     """(what was read as JSON, seconds by step)."""
     marks = [time.perf_counter()]
     progress("watch drift", 0, len(STEPS))
-    said = outcomes(as_of=as_of, first_on=date(as_of.year - _HISTORY_YEARS, 1, 1))
+    said = outcomes(as_of=as_of)
     marks.append(time.perf_counter())
     progress("watch drift", 1, len(STEPS))
     with transaction() as session:
