@@ -30,6 +30,7 @@ from ml_models.recipes import RECIPES
 from ml_models.returns import Judged, read_market, returns_of_year
 from ml_models.training import FIRST_FOLD_YEAR, FoldPlan, TrainedFold, judge_sessions, plan_fold, train_fold
 from quant.market import Market
+from registry.artefact import place
 from registry.trials import add_returns, record_trial
 
 KIND = "screener"
@@ -269,7 +270,7 @@ def extend_folds(session: Session, extensions: Sequence[Extension]) -> list[Stor
 
 def _extend(session: Session, extension: Extension, rows: Dataset, market: Market) -> StoredFold:
     model = load(
-        get_settings().models_dir / extension.artefact_dir,
+        place(extension.artefact_dir),
         expected_sha256=extension.artefact_sha256,
         features=rows.features,
     )

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from core.config import get_settings
 from database.queries import scores
 from database.queries.scores import ScoreRows
 from database.session import Session
@@ -28,6 +27,7 @@ from ml_models.explain import Standing, stand
 from ml_models.folds import KIND
 from ml_models.recipe import Recipe
 from ml_models.screening import Shown, loaded, screen, screen_by_rule
+from registry.artefact import place
 from registry.serving import Seat, load_first, seats, title
 
 SERVED, PLAIN, SCREENER = "served", "plain", "screener"
@@ -123,7 +123,7 @@ def _serve(recipe: Recipe, seat: Seat, champion: tuple[ModelVersion, Model] | No
 
 
 def _load(model: ModelVersion) -> Model:
-    return loaded(get_settings().models_dir / model.artefact_dir, model.artefact_sha256, tuple(FEATURES))
+    return loaded(place(model.artefact_dir), model.artefact_sha256, tuple(FEATURES))
 
 
 def _bare(rows: ScoreRows) -> ScoreRows:

@@ -32,7 +32,6 @@ from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, DataType, Schema
 
-from core.config import get_settings
 from core.errors import ArtefactRefused, Unreachable
 from core.log import get_logger
 from core.progress import Progress, silent
@@ -263,7 +262,7 @@ def _registered(client: MlflowClient, name: str) -> dict[int, RegisteredVersion]
 
 def _register(client: MlflowClient, run_id: str, row: ModelVersion) -> RegisteredVersion | None:
     """Log a version's files to its run and register them; None where they are not what was stored."""
-    target = get_settings().models_dir / row.artefact_dir
+    target = artefact.place(row.artefact_dir)
     try:
         source, model_id = _log_files(client, run_id, row, target)
     except ArtefactRefused as refusal:

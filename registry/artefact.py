@@ -19,6 +19,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from core.config import get_settings
 from core.errors import ArtefactRefused
 from registry import signing
 
@@ -33,6 +34,7 @@ FILES_MAX = 64
 DEPTH_MAX = 16
 _FILE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}\.[a-z]{1,8}")
 _FOLDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_PLACE = re.compile(r"[a-z0-9][a-z0-9_-]{0,127}/[a-z0-9][a-z0-9_-]{0,127}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _HASH_DIGITS = 16
 _REQUIRED = {"format", "name", "label", "files"}
@@ -78,6 +80,14 @@ def save(
     if not _is_whole(target, digest):
         _place(target, {**files, MANIFEST_FILE: content, SIGNATURE_FILE: _written(signing.sign(content))})
     return str(target.relative_to(root)), digest, manifest
+
+
+def place(artefact_dir: str) -> Path:
+    """Where the artefact lies that the database names. ArtefactRefused where that leads out of the folder of models."""
+    root = get_settings().models_dir
+    if _PLACE.fullmatch(artefact_dir) is None:
+        raise _refusal(Path(artefact_dir[:80]), _Unfit(f"it does not lie in {root}/<name>/<version>"))
+    return root / artefact_dir
 
 
 def load(target: Path, *, expected_sha256: str, expected: Mapping[str, Any]) -> Artefact:

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from core.config import get_settings
 from core.money import Weight
 from database.queries.allocations import Held
 from database.tables.models import ModelVersion
 from database.tables.regimes import LABELS
+from registry.artefact import place
 from rl_trading import artefact, baselines
 from rl_trading.baselines import past_returns, simple_weights
 from rl_trading.dataset import places
@@ -158,7 +158,7 @@ class Chooser:
 
 def load_policy(model: ModelVersion) -> Policy:
     """The learned allocator of a fold. ArtefactRefused where it is not what was registered."""
-    folder = get_settings().models_dir / model.artefact_dir
+    folder = place(model.artefact_dir)
     return artefact.load(folder, model.artefact_sha256)
 
 

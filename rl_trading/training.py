@@ -29,6 +29,7 @@ from database.queries.features import current_snapshots
 from database.queries.models import add_model, newest_folds, update_metrics
 from database.session import Session
 from database.tables.models import ModelVersion
+from registry.artefact import place
 from registry.trials import ReturnSeries, add_returns, record_trial
 from rl_trading import artefact, baselines
 from rl_trading.artefact import Policy
@@ -310,7 +311,7 @@ def _extension(model: ModelVersion, judged_to_on: date | None) -> Extension:
 
 def extend_fold(session: Session, extension: Extension, history: History) -> ModelVersion | None:
     """Judge a stored fold on the whole of its test year; None where there is still nothing to judge."""
-    policy = artefact.load(get_settings().models_dir / extension.artefact_dir, extension.artefact_sha256)
+    policy = artefact.load(place(extension.artefact_dir), extension.artefact_sha256)
     test = judge_year(history, extension.strategy, extension.year, policy, extension.scales)
     if test is None or (extension.judged_to_on and date.fromisoformat(test.to_on) <= extension.judged_to_on):
         return None

@@ -731,6 +731,34 @@ class TestGraphs:
         assert check_graph(content) is None
 
 
+class TestPlace:
+    def test_lies_below_the_folder_of_models(self, installation: Path, previous: Stored) -> None:
+        name = str(previous.folder.relative_to(installation))
+        assert artefact.place(name) == previous.folder
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "/etc/passwd",
+            "../x",
+            "a/../../b",
+            "a/..",
+            "./a",
+            "a",
+            "a/b/c",
+            "a//b",
+            "",
+            "a/b\n",
+            "a/b\0",
+            "~/b",
+            "a\\b/c",
+        ],
+    )
+    def test_whatever_leads_elsewhere_is_refused(self, name: str) -> None:
+        with pytest.raises(ArtefactRefused, match="does not lie in"):
+            artefact.place(name)
+
+
 class TestSave:
     def test_says_what_is_there(self, installation: Path) -> None:
         files = {"b.json": b"{}", "a.json": b'{"x": 1}'}
