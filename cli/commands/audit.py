@@ -24,7 +24,7 @@ def _root() -> None:
 def leaks(
     as_of: Annotated[str | None, typer.Option("--as-of", help="Look at rows up to here; default: the newest.")] = None,
     report: Annotated[Path | None, typer.Option("--report", help="Write the page of Markdown to this file.")] = None,
-    is_deep: Annotated[bool, typer.Option("--deep", help="Cut time at many more sessions; takes minutes.")] = False,
+    is_deep: Annotated[bool, typer.Option("--deep", help="Cut time at six times as many sessions.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Probe the whole decision path for anything by which it could know the future; exit code 1 when it does."""

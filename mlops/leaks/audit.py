@@ -12,7 +12,7 @@ from mlops.leaks.stored import Stored
 from quant.guards import Finding, Probe, Status
 
 _CUTS_EACH, _CUTS_DEEP, _CUTS_STORED = 2, 4, 1
-# A thorough audit takes minutes; cuts of time are what it takes them for.
+# A thorough audit cuts time this much more often.
 _THOROUGH = 6
 Probed = TypeVar("Probed")
 

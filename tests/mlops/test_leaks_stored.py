@@ -93,7 +93,10 @@ class TestFolds:
         assert "learned up to 2017-01-03" in found.text
 
     def test_allocator_chosen_on_what_it_learned_from_is_found(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        chosen: dict[str, Any] = {"train_to_on": date(2015, 12, 30), "metrics": {"validation": {"from_on": "2015-12-30"}}}
+        chosen: dict[str, Any] = {
+            "train_to_on": date(2015, 12, 30),
+            "metrics": {"validation": {"from_on": "2015-12-30"}},
+        }
         (found,) = self.judged(monkeypatch, make_model(kind="allocator", **chosen)).findings
         assert found.where == "training rows of allocator-momentum_largecap of 2017"
         chosen["metrics"] = {"validation": {"from_on": "2016-01-04"}}
