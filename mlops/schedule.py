@@ -12,6 +12,7 @@ from typing import Any
 from celery.schedules import crontab
 
 from core.jobs import (
+    AuditLeaks,
     BuildFeatures,
     Job,
     Nightly,
@@ -48,6 +49,7 @@ SCHEDULE = (
     Entry(Nightly(), time(18, 30), Days.SESSIONS, "after the features, with the night left to look at its orders"),
     Entry(TrainScreener(), time(6, 0), Days.SATURDAYS, "no session waits; does nothing until a new fold is due"),
     Entry(TrainAllocator(), time(6, 0), Days.SUNDAYS, "after the screeners whose out-of-fold scores it learns from"),
+    Entry(AuditLeaks(), time(5, 0), Days.SATURDAYS, "before training: the gate asks whether the code was probed"),
     Entry(WatchDrift(), time(3, 0), Days.MORNINGS_AFTER, "the night is over and its features are final"),
     Entry(RespondToDrift(), time(3, 30), Days.MORNINGS_AFTER, "what drifted is trained anew before the next night"),
     Entry(SyncTracking(), time(4, 0), Days.EVERY_DAY, "training never waits for MLflow; this catches up"),

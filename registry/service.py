@@ -44,15 +44,12 @@ _IN_SHADOW = {
 
 
 def drift_is_wanted(session: Session, *, as_of: date) -> bool:
-    """Whether a version without a role waits for a reading of its drift: nobody has looked of late, and no failure
-    makes it needless. So on the first night of a fold, and hardly ever after.
+    """Whether a version waits for a reading of its drift to run in shadow: nobody does for its strategy, nobody has
+    looked of late, and no failure makes it needless. So on the first night of a fold, and hardly ever after.
     """
     for kind in KINDS:
-        seated = champions(session, kind=kind, as_of=as_of), challengers(session, kind=kind, as_of=as_of)
-        roles = {model.model_version_id for holders in seated for model in holders.values()}
-        waiting = [
-            model for model in contenders(session, kind=kind, as_of=as_of) if model.model_version_id not in roles
-        ]
+        seated = champions(session, kind=kind, as_of=as_of) | challengers(session, kind=kind, as_of=as_of)
+        waiting = [model for model in contenders(session, kind=kind, as_of=as_of) if model.strategy not in seated]
         verdicts = newest_verdicts(
             session, model_version_ids=[model.model_version_id for model in waiting], as_of=as_of
         )

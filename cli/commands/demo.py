@@ -11,7 +11,7 @@ import typer
 from cli.arguments import parse_date
 from cli.commands.nightly import show_night
 from cli.output import print_table, say, shown_progress
-from cli.training import train_missing
+from cli.training import audit_unprobed, train_missing
 from clients.service import sample_clients
 from core.progress import Progress
 from database.queries.models import newest_folds
@@ -28,8 +28,6 @@ from quant.service import detect_regimes
 from trading.service import open_paper_account
 
 NIGHT = "2017-06-30"
-# The nights that the README and the acceptance of this release look at: 2016 and 2017 in calm, 2020 in the crash.
-ALLOCATOR_YEARS = (2016, 2017, 2020)
 FIRST_REGIME_ON = date(2007, 1, 3)
 
 
@@ -97,9 +95,12 @@ def _carry(day: date, watch: Stopwatch) -> dict[str, object]:
         read = detect_regimes(session, first_on=FIRST_REGIME_ON, last_on=built.last_on, progress=watch.progress)
         tell(f"{read} readings" if read else "there already")
     with watch.step("models") as tell:
-        screeners, allocators = train_missing(years=sorted({*ALLOCATOR_YEARS, day.year}), progress=watch.progress)
+        screeners, allocators = train_missing(years=[day.year], progress=watch.progress)
         trained = len(screeners.trained) + len(allocators)
         tell(f"{len(screeners.trained)} screener and {len(allocators)} allocator folds" if trained else "there already")
+    with watch.step("leak audit") as tell:
+        state = audit_unprobed(progress=watch.progress)
+        tell(f"{state.status.replace('_', ' ')}, {state.reason}")
     with watch.step("night") as tell:
         result = run_nightly(as_of=day, progress=watch.progress)
         counts = result["counts"]

@@ -6,7 +6,7 @@ import typer
 
 from cli.arguments import JsonFlag, parse_date
 from cli.output import print_json, print_table, say, shown_progress
-from cli.training import train_missing
+from cli.training import audit_unprobed, train_missing
 from mlops.jobs.build_features import run_build_features
 from mlops.jobs.replay import Replay, require_stretch, run_replay
 
@@ -25,6 +25,7 @@ def command(
     with shown_progress() as progress:
         run_build_features(progress=progress)
         train_missing(years=list(range(first_on.year, last_on.year + 1)), progress=progress)
+        audit_unprobed(progress=progress)
         replay = run_replay(first_on=first_on, last_on=last_on, progress=progress)
     if as_json:
         print_json(replay)
