@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from core.config import get_settings
 from core.errors import DataMissing, InputError, Refused, UnknownName
-from database.queries.models import valid_models
+from database.queries.models import newest_folds, valid_models
 from database.queries.scores import batches_on, read_out_of_fold, top_scores
 from database.session import transaction
 from database.tables.models import ModelVersion
@@ -25,22 +25,26 @@ from database.tables.scores import ScoreBatch
 from database.tables.verdicts import GateVerdict
 from features.library import FEATURES
 from features.service import build_features, cross_section
-from ml_models import configuration, night
+from ml_models import configuration, folds, night
 from ml_models.algorithms.xgboost_trees import FILE as MODEL_FILE
 from ml_models.night import score_strategies
 from ml_models.recipes import RECIPES
+from ml_models.returns import Judged
 from ml_models.screening import loaded
 from ml_models.service import (
     TrainingPlan,
     extend_screeners,
     judge_screeners,
+    plan_retraining,
     plan_training,
+    record_trials,
     score_night,
     store_fold,
     train_screeners,
 )
 from registry import roles
 from registry.alerts import open_alerts
+from registry.trials import ReturnSeries, count_trials
 from tests.factories.market import Market, create_market
 from tests.factories.models import create_model, make_model
 from tests.factories.regimes import create_regime
@@ -151,6 +155,93 @@ class TestOutOfFold:
     def test_only_what_was_known_then(self, trained: None) -> None:
         said = read_out_of_fold(as_of=date(2017, 3, 1))
         assert said["session_on"].max() <= date(2017, 3, 1)  # type: ignore[operator]  # dates, says the table
+
+
+def returns_of(session: Session, series: str) -> tuple[list[date], np.ndarray]:
+    """(sessions, returns) of the momentum screener in YEAR."""
+    rows = session.execute(
+        text(
+            "select sessions, returns from trial_returns join trials using (trial_id)"
+            " where strategy = 'momentum_largecap' and year = :year and series = :series"
+        ),
+        {"year": YEAR, "series": series},
+    ).one()
+    return list(rows[0]), np.array(rows[1])
+
+
+class TestTrials:
+    def test_each_configuration_is_counted_once_with_what_it_earned(self, trained: None) -> None:
+        with transaction() as session:
+            assert count_trials(session, kind="screener") == 6
+            tried = session.execute(text("select count(*) from model_versions join trials using (trial_id)"))
+            assert tried.scalar_one() == 6
+            for series in ("model", "model_costs_doubled", "plain", "universe"):
+                sessions, returns = returns_of(session, series)
+                # From the day after the first decision on, at the close of the year's first session.
+                assert (sessions[0], sessions[-1]) == (date(2017, 1, 4), NIGHT)
+                assert np.abs(returns).max() < 0.2
+
+    def test_is_noted_before_it_is_trained(self, session: Session, trained: None) -> None:
+        with transaction() as session:
+            wanted = plan_training(session, years=[YEAR], algorithm="lightgbm", strategies=["momentum_largecap"])
+            record_trials(session, wanted)
+            assert count_trials(session, kind="screener") == 7
+            session.rollback()
+
+
+class TestRetraining:
+    SERVE_FROM_ON = date(2017, 4, 3)
+
+    def plan(self, session: Session) -> TrainingPlan:
+        return plan_retraining(session, strategies=["momentum_largecap"], serve_from_on=self.SERVE_FROM_ON)
+
+    def test_a_fold_from_the_middle_of_the_year_takes_over_there(
+        self, trained: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        judged: list[Judged] = []
+
+        def watched(of_year: Judged, market: object) -> dict[str, ReturnSeries]:
+            judged.append(of_year)
+            return {}
+
+        with transaction() as session:
+            planned = self.plan(session)
+        (fold,) = train_screeners(planned)
+        assert fold.fold.last_label_on < self.SERVE_FROM_ON
+        with transaction() as session:
+            yearly = valid_models(session, kind="screener", as_of=NIGHT)["momentum_largecap"]
+            monkeypatch.setattr(folds, "returns_of_year", watched)
+            stored = store_fold(session, fold)
+            assert (stored.is_new, stored.version) == (True, yearly.version + 1)
+            for day, version in ((NIGHT, stored.version), (date(2017, 3, 31), yearly.version)):
+                assert valid_models(session, kind="screener", as_of=day)["momentum_largecap"].version == version
+            # Its returns are the configuration's: by the yearly fold's word up to then, by its own from there on.
+            said = read_out_of_fold(as_of=NIGHT, strategies=["momentum_largecap"])["score"].to_numpy()
+            (spliced,) = judged
+            is_later = spliced.session_on >= np.datetime64(self.SERVE_FROM_ON)
+            np.testing.assert_array_equal(spliced.scores[~is_later], said[~is_later])
+            np.testing.assert_array_equal(spliced.scores[is_later], fold.judged.said().scores)
+            assert (spliced.scores[is_later] != said[is_later]).any()
+            # It is trained once, and the yearly folds, which everybody else reads, stay what they were.
+            assert self.plan(session).missing == ()
+            assert plan_training(session, years=[YEAR]).missing == ()
+            assert yearly in newest_folds(session, kind="screener", strategies=["momentum_largecap"])
+            session.rollback()
+
+    def test_retrains_the_champions_own_configuration(self, trained: None) -> None:
+        with transaction() as session:
+            champion = valid_models(session, kind="screener", as_of=NIGHT)["momentum_largecap"]
+            changed = {"parameters": champion.manifest["parameters"] | {"depth_max": 2}, "origin": {"study": "s"}}
+            champion.manifest = champion.manifest | changed
+            crown(session, champion)
+            (planned,) = self.plan(session).missing
+            assert planned.configuration.parameters["depth_max"] == 2
+            assert planned.configuration.origin == {"study": "s"}
+            session.rollback()
+
+    def test_the_first_day_of_a_year_has_its_fold(self, trained: None) -> None:
+        with transaction() as session, pytest.raises(InputError, match="the yearly fold begins to serve on that day"):
+            plan_retraining(session, strategies=["momentum_largecap"], serve_from_on=date(2017, 1, 1))
 
 
 class TestExtendScreeners:
