@@ -23,7 +23,7 @@ from database.queries.scores import read_out_of_fold
 from database.queries.targets import read_night_ranks
 from database.session import Session
 from quant.backtest import Prices, run_backtest
-from quant.costs import VOLUME_SESSIONS
+from quant.market import lay_out_market
 from quant.stats import measure_performance
 from registry.roles import champions
 
@@ -146,50 +146,13 @@ def _read_ranks(
 def _read_window(as_of: date) -> Window:
     first_on = as_of - _LOOK_BACK
     bars = read_bars(as_of=as_of, first_on=first_on, columns=("open", "close", "volume"))
-    days, row = np.unique(bars["session_on"].to_numpy().astype("datetime64[D]"), return_inverse=True)
-    ids, column = np.unique(bars["instrument_id"].to_numpy(), return_inverse=True)
-    shape = (len(days), len(ids))
-
-    def lay_out(name: str) -> npt.NDArray[np.float64]:
-        values = np.full(shape, np.nan)
-        values[row, column] = bars[name].to_numpy()
-        return values
-
-    close = lay_out("close")
+    market = lay_out_market(bars, read_dividends(as_of=as_of))
     return Window(
-        sessions=tuple(days.tolist()),
-        instrument_ids=ids.astype(np.int32),
-        prices=Prices(
-            open=lay_out("open"),
-            close=close,
-            volume=_average_volume(lay_out("volume")),
-            dividend=_lay_out_dividends(days, ids, as_of),
-        ),
-        member=_lay_out_members(days, ids, as_of) & (close > 0),
+        sessions=tuple(market.sessions.tolist()),
+        instrument_ids=market.instrument_ids,
+        prices=market.prices,
+        member=_lay_out_members(market.sessions, market.instrument_ids, as_of) & (market.prices.close > 0),
     )
-
-
-def _average_volume(volume: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Mean of the last 21 sessions; a session without a bar counts as none traded."""
-    total = np.cumsum(np.nan_to_num(volume), axis=0)
-    total[VOLUME_SESSIONS:] = total[VOLUME_SESSIONS:] - total[:-VOLUME_SESSIONS]
-    counted = np.minimum(np.arange(1, len(volume) + 1), VOLUME_SESSIONS)
-    return total / counted[:, None]
-
-
-def _lay_out_dividends(
-    days: npt.NDArray[np.datetime64], ids: npt.NDArray[np.int32], as_of: date
-) -> npt.NDArray[np.float64]:
-    amounts = np.zeros((len(days), len(ids)))
-    if not len(days):
-        return amounts
-    paid = read_dividends(as_of=as_of).filter(pl.col("ex_on") >= days[0].item())
-    row = np.searchsorted(days, paid["ex_on"].to_numpy().astype("datetime64[D]"))
-    column = np.searchsorted(ids, paid["instrument_id"].to_numpy())
-    known = (row < len(days)) & (column < len(ids))
-    known[known] = ids[column[known]] == paid["instrument_id"].to_numpy()[known]
-    np.add.at(amounts, (row[known], column[known]), paid["amount_usd"].to_numpy()[known])
-    return amounts
 
 
 def _lay_out_members(
