@@ -179,7 +179,7 @@ def drift_table(years: Sequence[YearOfAlarms]) -> ResultTable:
     )
 
 
-def differences(found: Sequence[ResultTable], kept: Sequence[dict[str, Any]]) -> list[str]:
+def disagreements(found: Sequence[ResultTable], kept: Sequence[dict[str, Any]]) -> list[str]:
     """Where two sets of tables are not the same, a line each; empty when they are."""
     told = []
     stored = {table["title"]: table for table in kept}

@@ -8,7 +8,7 @@ import typer
 
 from cli.output import say, shown_progress, stdout
 from cli.reproduction import SHORT, WHOLE, reproduce
-from cli.results import GATE_TITLE, ResultTable, differences
+from cli.results import GATE_TITLE, ResultTable, disagreements
 from core.errors import InputError, IntegrityBroken
 
 INTRODUCTION = """# Results
@@ -37,7 +37,7 @@ def command(
     if page is None and store is None and check is None:
         stdout.print(_page(tables), markup=False, highlight=False)
     if kept is not None:
-        found = differences(tables, kept)
+        found = disagreements(tables, kept)
         for line in found:
             say(line)
         if found:
