@@ -65,7 +65,7 @@ SHARED_TABLES = {
         "clients opens and changes them; trading halts one, and clones them for a replay",
     ),
     "models": ({"ml_models", "rl_trading"}, "each room writes the versions of its own kind"),
-    "runs": ({"ml_models", "mlops"}, "mlops runs the jobs; a search keeps each proposal's outcome in the run of its job"),
+    "runs": ({"ml_models", "mlops"}, "mlops runs the jobs; a search keeps its outcomes in the run of its job"),
 }
 
 
