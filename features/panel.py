@@ -182,7 +182,7 @@ def _facts(ids: Integers, facts: pl.DataFrame, shares: pl.DataFrame) -> dict[int
     values = together["value"].to_numpy()
     changes = together.select(pl.struct("instrument_id", "item").rle_id())["instrument_id"].to_numpy()
     starts = np.flatnonzero(np.diff(changes.astype(np.int64), prepend=-1))
-    stops = np.append(starts[1:], len(changes))
+    stops = np.append(starts, len(changes))[1:]
     found: dict[int, dict[str, FactHistory]] = {}
     for item, start, stop in zip(together["item"].gather(starts), starts, stops, strict=True):
         if stocks[start] >= 0:

@@ -282,6 +282,14 @@ class TestReports:
         assert values_of(matrix, "log_market_cap")[day] == pytest.approx(np.log(50.0 * matrix.close[day]))
 
 
+    def test_without_a_single_report_prices_are_enough(self) -> None:
+        frames = market_frames(stocks=2, sessions=300)
+        frames["facts"], frames["shares"] = frames["facts"].clear(), frames["shares"].clear()
+        matrix = compute_matrix(assemble(**frames), FEATURES)
+        assert np.isfinite(values_of(matrix, "momentum_21")[-1])
+        assert np.isnan(values_of(matrix, "earnings_yield")).all()
+
+
 class TestMacro:
     def test_yields_are_known_the_session_after(self) -> None:
         frames = market_frames(stocks=2, sessions=40)
