@@ -21,8 +21,8 @@ from ml_models.folds import fold_rows, fold_years, recipes_named, trial_of
 from ml_models.recipe import Recipe
 from ml_models.returns import read_market
 
-# Every other year of the shipped data that is whole and has three years or more before it.
-YEARS = (2010, 2012, 2014, 2016, 2018)
+# Every third whole year of the shipped data that has three years before it: all strategies take under half an hour.
+YEARS = (2010, 2013, 2016, 2019)
 SEEDS = 20
 
 
