@@ -1,6 +1,6 @@
 """The tables of `docs/results.md`, from what the jobs answer. Every cell is text, so that two runs can be compared."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -95,7 +95,7 @@ def verdicts_table(portraits: Sequence[Portrait]) -> ResultTable:
                 rows.append(
                     (
                         portrait.name,
-                        version.algorithm,
+                        f"{version.algorithm} v{version.version}",
                         gate.verdict.replace("_", " "),
                         ", ".join(version.aliases) or "-",
                         f"{gate.from_on} to {gate.to_on}" if gate.sessions else "-",
@@ -106,7 +106,7 @@ def verdicts_table(portraits: Sequence[Portrait]) -> ResultTable:
                     )
                 )
     return ResultTable(
-        title=GATE_TITLE,
+        title=f"{GATE_TITLE} on {portraits[0].as_of}",
         note=(
             "Hypothetical. Walk-forward returns of each configuration, net of costs, in excess of all eligible stocks"
             " (screeners) or of equal weight (allocators). Trials: every configuration of the kind that was ever"
@@ -175,6 +175,27 @@ def drift_table(years: Sequence[YearOfAlarms]) -> ResultTable:
                 f"{year.model_months} of {year.months}",
             )
             for year in years
+        ),
+    )
+
+
+def loop_table(sessions: Sequence[Mapping[str, Any]]) -> ResultTable:
+    """What the loop of drift read and did, session by session."""
+    return ResultTable(
+        title="What the loop of drift did in the crash of 2020",
+        note=(
+            "Alarm, hold, retrain, judge, promote or keep, as the jobs run it at night, on the shipped data. A model is"
+            " retrained once in 21 sessions at most; a fold whose inputs have left their range is kept out by the gate."
+        ),
+        columns=("session", "features beyond their line", "models in alarm", "what followed"),
+        rows=tuple(
+            (
+                session["session_on"],
+                f"{session['features_drifted']} of {session['features']}",
+                ", ".join(model["name"] for model in session["models"] if model["state"] == "alarm") or "none",
+                "; ".join(f"{one['name']}: {one['decision']}" for one in session["responses"]) or "-",
+            )
+            for session in sessions
         ),
     )
 

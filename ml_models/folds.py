@@ -30,7 +30,7 @@ from ml_models.recipes import RECIPES
 from ml_models.returns import Judged, read_market, returns_of_year
 from ml_models.training import FIRST_FOLD_YEAR, FoldPlan, TrainedFold, judge_sessions, plan_fold, train_fold
 from quant.market import Market
-from registry.artefact import place
+from registry.artefact import place, stands
 from registry.trials import add_returns, record_trial
 
 KIND = "screener"
@@ -132,7 +132,7 @@ def plan_folds(
                 if (plan := plan_fold(configuration, snapshots, _FEATURES, valid_from_on=begins_on))
             }
             stored = newest.get((choice.wanted.recipe.strategy, year))
-            if stored is None or stored.input_hash not in plans:
+            if stored is None or stored.input_hash not in plans or not stands(stored):
                 missing += [plan for plan in plans.values() if plan.configuration == choice.wanted]
             elif stored.metrics.get("judged_hash") != plans[stored.input_hash].judged_hash:
                 behind.append(_extension(stored, plans[stored.input_hash].judged_hash))
@@ -241,6 +241,7 @@ def store_fold(session: Session, trained: TrainedFold) -> StoredFold:
             metrics=trained.metrics | {"judged_hash": plan.judged_hash},
             code_commit=manifest.code_commit,
         ),
+        stands=stands,
     )
     said = trained.judged.said()
     if is_new:

@@ -10,6 +10,7 @@ from database.queries.trials import ReturnSeries
 from database.tables.models import ModelVersion
 
 matplotlib.use("Agg")
+_FEATURES_SHOWN = 20
 
 
 def measures_plot(folds: Sequence[ModelVersion]) -> Figure:
@@ -42,6 +43,18 @@ def calibration_plot(folds: Sequence[ModelVersion]) -> Figure:
     right.set(title="forward return", xlabel="tenth of the scores", ylabel="percent in 21 sessions")
     if left.lines[1:]:
         right.legend(fontsize="x-small")
+    return figure
+
+
+def importance_plot(newest: ModelVersion) -> Figure:
+    """The features that move the newest fold's scores most, by their share of all contributions."""
+    shares = sorted(newest.metrics.get("importance", {}).items(), key=lambda item: item[1])[-_FEATURES_SHOWN:]
+    figure = Figure(figsize=(8, 6), layout="constrained")
+    axes = figure.subplots()
+    axes.barh([name for name, _ in shares], [100 * share for _, share in shares])
+    axes.set(
+        title=f"{newest.name}, serving from {newest.valid_from_on}", xlabel="percent of mean |contribution|, validation"
+    )
     return figure
 
 

@@ -42,7 +42,7 @@ from database.tables.models import ModelVersion
 from ml_models.algorithms.xgboost_trees import XgboostModel
 from ml_models.artefact import MANIFEST_FILE, load
 from mlops.mirror import Mirror, Tried, points, read_mirror, returns_of, tags
-from mlops.plots import calibration_plot, growth_plot, measures_plot
+from mlops.plots import calibration_plot, growth_plot, importance_plot, measures_plot
 from registry import artefact
 from registry.evidence import OWN
 from registry.portrait import NOTE
@@ -229,6 +229,7 @@ def _log_pictures(client: MlflowClient, run_id: str, tried: Tried, returns: Mapp
     if judged:
         client.log_figure(run_id, measures_plot(judged), "measures_by_year.png")
         client.log_figure(run_id, calibration_plot(judged), "calibration.png")
+        client.log_figure(run_id, importance_plot(judged[-1]), "importance.png")
     if OWN in returns:
         shown = tags(tried, tried.newest)
         counted = ", ".join(f"{name} {shown.get(name, 'unknown')}" for name in ("trials", "dsr", "pbo"))

@@ -21,6 +21,7 @@ from typing import Any
 
 from core.config import get_settings
 from core.errors import ArtefactRefused
+from database.tables.models import ModelVersion
 from registry import signing
 
 MANIFEST_FILE = "manifest.json"
@@ -109,6 +110,15 @@ def load(target: Path, *, expected_sha256: str, expected: Mapping[str, Any]) -> 
     except _Unfit as unfit:
         raise _refusal(target, unfit) from unfit
     return Artefact(manifest, files)
+
+
+def stands(model: ModelVersion) -> bool:
+    """Whether the version's artefact is there and would be let through; where not, training makes another."""
+    try:
+        load(place(model.artefact_dir), expected_sha256=model.artefact_sha256, expected={})
+    except ArtefactRefused:
+        return False
+    return True
 
 
 def refuse(target: Path, complaint: str) -> ArtefactRefused:

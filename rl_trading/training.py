@@ -29,7 +29,7 @@ from database.queries.features import current_snapshots
 from database.queries.models import add_model, newest_folds, update_metrics
 from database.session import Session
 from database.tables.models import ModelVersion
-from registry.artefact import place
+from registry.artefact import place, stands
 from registry.trials import ReturnSeries, add_returns, record_trial
 from rl_trading import artefact, baselines
 from rl_trading.artefact import Policy
@@ -143,14 +143,15 @@ def plan_folds(
     """The folds of `years` (default: all that the screeners' out-of-fold scores reach) that are not stored yet.
 
     A fold is there when its newest version of every strategy was made from the same scores, features, settings and
-    code; `full` asks for long training, which also serves where the quick one is asked for. InputError for a year that
-    can have no fold, DataMissing where a year's scores are not there.
+    code and its files are whole; `full` asks for long training, which also serves where the quick one is asked for.
+    InputError for a year that can have no fold, DataMissing where a year's scores are not there.
     """
     screeners: dict[int, dict[str, ModelVersion]] = {}
     for model in newest_folds(session, kind="screener"):
         screeners.setdefault(model.valid_from_on.year, {})[model.strategy] = model
     features = {year: snapshot.content_hash for year, snapshot in current_snapshots(session).items()}
-    stored = {(m.valid_from_on.year, m.strategy): m.input_hash for m in newest_folds(session, kind=KIND)}
+    standing = [model for model in newest_folds(session, kind=KIND) if stands(model)]
+    stored = {(model.valid_from_on.year, model.strategy): model.input_hash for model in standing}
     plans = [
         _plan(year, screeners, features, tuple(range(1, seeds + 1)), full=full, device=device)
         for year in _years(screeners, years, as_of)
@@ -268,7 +269,7 @@ def store_fold(session: Session, fold: TrainedFold) -> list[ModelVersion]:
     stored = []
     for model in fold.models:
         model.trial_id = trials[model.strategy]
-        row, is_new = add_model(session, model)
+        row, is_new = add_model(session, model, stands=stands)
         stored.append(row)
         if is_new and fold.returns.get(model.strategy):
             add_returns(

@@ -60,11 +60,11 @@ def _read(path: Path) -> list[dict[str, object]]:
 
 
 def _page(tables: list[ResultTable]) -> str:
-    verdicts = [row[2] for table in tables if table.title == GATE_TITLE for row in table.rows]
+    verdicts = [row[2] for table in tables if table.title.startswith(GATE_TITLE) for row in table.rows]
     passed = sum(verdict == "pass" for verdict in verdicts)
     summary = (
-        f"{passed} of {len(verdicts)} configurations pass the gate. Where none of a model does, the platform serves the"
-        " strategy's plain\nrule and a simple allocator, says so with every order, and lets learned models run in"
+        f"{passed} of {len(verdicts)} judgements are a pass. Where no configuration of a model passes, the platform serves\n"
+        "the strategy's plain rule and a simple allocator, says so with every order, and lets learned models run in"
         " shadow.\n"
     )
     return "\n".join([INTRODUCTION, summary, *(line for table in tables for line in table.lines())])

@@ -1,6 +1,6 @@
 """Model versions: which fold may serve on a date, which exist already, which the tracking server has not heard of."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -63,11 +63,13 @@ def _family(kind: str, algorithm: str | None, *, tuned: bool) -> list[ColumnElem
     ]
 
 
-def add_model(session: Session, model: ModelVersion) -> tuple[ModelVersion, bool]:
+def add_model(
+    session: Session, model: ModelVersion, *, stands: Callable[[ModelVersion], bool]
+) -> tuple[ModelVersion, bool]:
     """Give `model` the next version of its name and store it; returns (row, whether it is new).
 
-    Where the fold's newest version of the same algorithm, tuned or not, has the same input_hash, that one is returned
-    as it stands. Two writers at once: the second waits.
+    Where the fold's newest version of the same algorithm, tuned or not, has the same input_hash and `stands`, that one
+    is returned. Two writers at once: the second waits.
     """
     advisory_lock(session, f"acis:model:{model.name}")
     present = session.scalar(
@@ -81,7 +83,7 @@ def add_model(session: Session, model: ModelVersion) -> tuple[ModelVersion, bool
         .order_by(ModelVersion.version.desc())
         .limit(1)
     )
-    if present is not None and present.input_hash == model.input_hash:
+    if present is not None and present.input_hash == model.input_hash and stands(present):
         return present, False
     newest = session.scalar(select(func.max(ModelVersion.version)).where(ModelVersion.name == model.name))
     model.version = (newest or 0) + 1

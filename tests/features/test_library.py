@@ -281,7 +281,6 @@ class TestReports:
         assert values_of(matrix, "earnings_yield")[day] == pytest.approx(1000.0 / (50.0 * matrix.close[day]))
         assert values_of(matrix, "log_market_cap")[day] == pytest.approx(np.log(50.0 * matrix.close[day]))
 
-
     def test_without_a_single_report_prices_are_enough(self) -> None:
         frames = market_frames(stocks=2, sessions=300)
         frames["facts"], frames["shares"] = frames["facts"].clear(), frames["shares"].clear()

@@ -135,6 +135,20 @@ class TestStoreFold:
             assert not store_fold(session, known).is_new
         assert (fingerprint("model_versions"), fingerprint("out_of_fold_scores")) == before
 
+    def test_a_fold_whose_files_are_damaged_is_trained_again(self, trained: None) -> None:
+        with transaction() as session:
+            row = newest_folds(session, kind="screener", strategies=["momentum_largecap"])[0]
+        file = get_settings().models_dir / row.artefact_dir / "model.ubj"
+        whole = file.read_bytes()
+        file.write_bytes(whole[:-1])
+        missing = plan(strategies=["momentum_largecap"]).missing
+        assert [fold.input_hash for fold in missing] == [row.input_hash]
+        for fold in train_screeners(TrainingPlan(missing, (), 1)):
+            with transaction() as session:
+                store_fold(session, fold)
+        assert plan(strategies=["momentum_largecap"]).missing == ()
+        assert file.read_bytes() == whole
+
     def test_the_database_refuses_a_fold_that_saw_its_test_year(self, session: Session) -> None:
         session.add(make_model(year=2017, last_label_on=date(2017, 1, 1)))
         with pytest.raises(IntegrityError, match="no_look_ahead"):

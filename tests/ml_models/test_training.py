@@ -127,6 +127,17 @@ class TestPlanFold:
             plan(TOY, 2014, older)
 
 
+class TestWeighFeatures:
+    def test_the_planted_signal_moves_most_and_shares_sum_to_one(self, planted: TrainedFold) -> None:
+        importance = planted.metrics["importance"]
+        assert max(importance, key=importance.__getitem__) == SIGNAL
+        assert importance[SIGNAL] > 0.5
+        assert sum(importance.values()) == pytest.approx(1.0, abs=1e-4)
+
+    def test_what_all_stocks_of_a_day_share_moves_nothing(self, planted: TrainedFold) -> None:
+        assert "vix_level" not in planted.metrics["importance"]
+
+
 class TestPurging:
     @settings(max_examples=12, deadline=None)
     @given(year=st.integers(2012, 2014), strategy=st.sampled_from(["toy", "growth"]), seed=st.integers(0, 3))

@@ -165,7 +165,7 @@ class TestSyncTracking:
         assert (tags["artefact_sha256"], tags["feature_hash"]) == (stored().artefact_sha256, stored().feature_hash)
         assert [point.step for point in client.get_metric_history(run.info.run_id, "auc")] == [2012]
         files = {file.path for file in client.list_artifacts(run.info.run_id)}
-        assert files >= {"calibration.png", "measures_by_year.png", "folds.json"}
+        assert files >= {"calibration.png", "importance.png", "measures_by_year.png", "folds.json"}
         assert aliases(client) == {}
 
     def test_a_second_sync_changes_nothing(self, tracking_uri: str) -> None:
