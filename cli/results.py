@@ -119,8 +119,8 @@ def verdicts_table(portraits: Sequence[Portrait]) -> ResultTable:
 
 
 def allocator_tables(tables: Sequence[StrategyTable]) -> list[ResultTable]:
-    """All allocators of each strategy."""
-    return [_allocator_table(table) for table in tables]
+    """All allocators of each strategy, by year and by regime."""
+    return [shown for table in tables for shown in (_allocator_table(table), _regimes_table(table))]
 
 
 def _allocator_table(table: StrategyTable) -> ResultTable:
@@ -140,6 +140,25 @@ def _allocator_table(table: StrategyTable) -> ResultTable:
         ),
         columns=("allocator", "a year", "volatility", "Sharpe", "drawdown", "lead", *map(str, table.lines[0].years)),
         rows=tuple(_allocator_row(line) for line in table.lines),
+    )
+
+
+def _regimes_table(table: StrategyTable) -> ResultTable:
+    labels = list(table.regimes)
+    return ResultTable(
+        title=f"Allocators of {table.strategy} by regime",
+        note=(
+            "Hypothetical. Mean return a session in basis points, net of costs, on the sessions above, by the regime"
+            " that was read the evening before; means of few sessions say little."
+        ),
+        columns=("allocator", *(f"{label.replace('_', ' ')}, {table.regimes[label]['sessions']}" for label in labels)),
+        rows=tuple(
+            (
+                line.allocator.replace("_", " "),
+                *(_plain(table.regimes[label]["mean_bps"].get(line.allocator), "+.1f") for label in labels),
+            )
+            for line in table.lines
+        ),
     )
 
 

@@ -149,7 +149,8 @@ def latest_session(session: Session, *, as_of: date | None = None) -> date:
     """The newest session that has bars, not after `as_of`. Raises DataMissing where there is none."""
     last_on = last_session_on(session, as_of=as_of)
     if last_on is None:
-        raise DataMissing("no bars are loaded" if as_of is None else f"no bars are loaded up to {as_of}")
+        until = "" if as_of is None else f" up to {as_of}"
+        raise DataMissing(f"no bars are loaded{until}: load some with `acis data load-sample`")
     return last_on
 
 

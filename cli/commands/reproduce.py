@@ -33,9 +33,9 @@ def command(
     if store is not None:
         store.write_text(json.dumps([table.as_dict() for table in tables], indent=1, ensure_ascii=False) + "\n")
     if page is not None:
-        page.write_text(_page(tables))
+        page.write_text(page_of(tables))
     if page is None and store is None and check is None:
-        stdout.print(_page(tables), markup=False, highlight=False)
+        stdout.print(page_of(tables), markup=False, highlight=False)
     if kept is not None:
         found = disagreements(tables, kept)
         for line in found:
@@ -59,12 +59,13 @@ def _read(path: Path) -> list[dict[str, object]]:
     return tables
 
 
-def _page(tables: list[ResultTable]) -> str:
+def page_of(tables: list[ResultTable]) -> str:
+    """The page of the results."""
     verdicts = [row[2] for table in tables if table.title.startswith(GATE_TITLE) for row in table.rows]
     passed = sum(verdict == "pass" for verdict in verdicts)
     summary = (
-        f"{passed} of {len(verdicts)} judgements are a pass. Where no configuration of a model passes, the platform serves\n"
-        "the strategy's plain rule and a simple allocator, says so with every order, and lets learned models run in"
-        " shadow.\n"
+        f"{passed} of {len(verdicts)} judgements are a pass. Where no configuration of a model passes, the platform"
+        " serves\nthe strategy's plain rule and a simple allocator, says so with every order, and lets learned models"
+        " run in shadow.\n"
     )
     return "\n".join([INTRODUCTION, summary, *(line for table in tables for line in table.lines())])

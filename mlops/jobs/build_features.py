@@ -1,12 +1,11 @@
 """Build the feature snapshots, one process at a time."""
 
-from core.errors import DataMissing
 from core.jobs import BuildFeatures
 from core.progress import Progress, silent
-from database.queries.bars import last_session_on
 from database.queries.runs import exclusive_run
 from database.session import transaction
 from features.service import BuildReport, build_features
+from market_data.service import latest_session
 
 BOOK = "features"  # snapshots belong to no account's book
 
@@ -14,9 +13,7 @@ BOOK = "features"  # snapshots belong to no account's book
 def run_build_features(*, progress: Progress = silent) -> BuildReport:
     """Build the years that are stale; a second run finds none."""
     with transaction() as session:
-        newest = last_session_on(session)
-    if newest is None:
-        raise DataMissing("there are no bars to build features from: load them with `acis data load-sample`")
+        newest = latest_session(session)
     with exclusive_run(BuildFeatures.name, newest, BOOK):
         return build_features(progress=progress)
 

@@ -2,12 +2,11 @@
 
 from datetime import date
 
-from core.errors import DataMissing
 from core.jobs import JudgeModels
 from core.progress import Progress, silent
-from database.queries.bars import last_session_on
 from database.queries.runs import exclusive_run
 from database.session import transaction
+from market_data.service import latest_session
 from registry.service import Candidate, judge_candidates
 
 _BOOK = "models"  # models belong to no account's book
@@ -19,11 +18,7 @@ def run_judge_models(*, as_of: date | None = None, progress: Progress = silent) 
     A version whose evidence has not changed keeps its verdict; a second run changes nothing.
     """
     with transaction() as session:
-        day = as_of or last_session_on(session)
-    if day is None:
-        raise DataMissing(
-            "there are no bars, so no session to judge models as of: load them with `acis data load-sample`"
-        )
+        day = as_of or latest_session(session)
     with exclusive_run(JudgeModels.name, day, _BOOK):
         progress("judge models", 0, 1)
         with transaction() as session:

@@ -12,16 +12,14 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
-from core.errors import DataMissing
 from core.jobs import RespondToDrift
 from core.progress import Progress, silent
 from core.version import code_commit
 from database.queries import runs
-from database.queries.bars import last_session_on
 from database.queries.drift import runs_between
 from database.session import transaction
 from market_data.calendars import next_session, sessions_between
-from market_data.service import require_session
+from market_data.service import latest_session, require_session
 from ml_models.outcomes import outcomes
 from ml_models.service import StoredFold, plan_retraining, record_trials, store_fold, train_screeners
 from registry.drift import drift_state, read_drift, watched_versions
@@ -101,10 +99,7 @@ def _day(as_of: date | None) -> date:
     if as_of is not None:
         return require_session(as_of)
     with transaction() as session:
-        newest = last_session_on(session)
-    if newest is None:
-        raise DataMissing("there are no bars, so no drift to act on: load them with `acis data load-sample`")
-    return newest
+        return latest_session(session)
 
 
 def _respond(as_of: date, clockwork: _Clockwork) -> list[Response]:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from core.errors import DataMissing, InputError
+from core.errors import InputError
 from core.jobs import TrainAllocator
 from core.progress import Progress, silent
-from database.queries.bars import last_session_on
 from database.queries.runs import exclusive_run
 from database.session import transaction
 from database.tables.models import ModelVersion
+from market_data.service import latest_session
 from quant.service import detect_regimes
 from rl_trading.dataset import History, load_history
 from rl_trading.evaluate import table_lines
@@ -96,9 +96,7 @@ def run_train_allocator(
         raise InputError(f"device {device} is not known; there are {', '.join(DEVICES)}")
     begun = time.monotonic()
     with transaction() as session:
-        newest = last_session_on(session)
-    if newest is None:
-        raise DataMissing("there are no bars to learn from: load them with `acis data load-sample`")
+        newest = latest_session(session)
     with exclusive_run(TrainAllocator.name, newest, BOOK):
         with transaction() as session:
             plans = plan_folds(session, as_of=newest, years=years, seeds=seeds, full=full, device=device)

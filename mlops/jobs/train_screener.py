@@ -7,13 +7,12 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
-from core.errors import DataMissing
 from core.jobs import TrainScreener
 from core.progress import Progress, silent
-from database.queries.bars import last_session_on
 from database.queries.models import STANDARD_SCREENER
 from database.queries.runs import exclusive_run
 from database.session import transaction
+from market_data.service import latest_session
 from ml_models.service import (
     Judgement,
     StoredFold,
@@ -70,9 +69,7 @@ def run_train_screener(
     """
     begun = time.monotonic()
     with transaction() as session:
-        newest = last_session_on(session)
-    if newest is None:
-        raise DataMissing("there are no bars to train screeners from: load them with `acis data load-sample`")
+        newest = latest_session(session)
     wanted = algorithm or STANDARD_SCREENER
     with ExitStack() as locks:
         for strategy in strategies if strategies is not None else strategy_names():

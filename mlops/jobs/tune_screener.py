@@ -11,11 +11,11 @@ from core.config import get_settings
 from core.errors import DataMissing, InputError
 from core.jobs import TuneScreener
 from core.progress import Progress, silent
-from database.queries.bars import last_session_on
 from database.queries.models import STANDARD_SCREENER
 from database.queries.runs import exclusive_run
 from database.session import transaction
 from features.library import FEATURES
+from market_data.service import latest_session
 from ml_models.dataset import Dataset
 from ml_models.returns import Judged, read_market
 from ml_models.service import (
@@ -102,9 +102,7 @@ def run_tune_screener(
         raise InputError(f"trials is {trials}: a search needs at least one proposal")
     begun = time.monotonic()
     with transaction() as session:
-        newest = last_session_on(session)
-    if newest is None:
-        raise DataMissing("there are no bars to train screeners from: load them with `acis data load-sample`")
+        newest = latest_session(session)
     with ExitStack() as locks:
         for strategy in strategies if strategies is not None else strategy_names():
             locks.enter_context(exclusive_run(TuneScreener.name, newest, f"{_BOOK}:{strategy}"))
@@ -196,8 +194,7 @@ def _train(plan: TuningPlan, tunings: Sequence[Tuning], progress: Progress) -> t
             trained.append(store_fold(session, fold))
     with transaction() as session:
         extend_screeners(session, folds)
-        newest = last_session_on(session)
-    assert newest is not None
+        newest = latest_session(session)
     judgements = judge_screeners(
         as_of=newest,
         strategies=[tuning.strategy for tuning in tunings],

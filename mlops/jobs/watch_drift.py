@@ -4,14 +4,12 @@ import time
 from datetime import date
 from typing import Any
 
-from core.errors import DataMissing
 from core.jobs import WatchDrift
 from core.progress import Progress, silent
 from core.version import code_commit
 from database.queries import runs
-from database.queries.bars import last_session_on
 from database.session import transaction
-from market_data.service import require_session
+from market_data.service import latest_session, require_session
 from ml_models.outcomes import outcomes
 from registry.alerts import raise_alert, settle_alerts
 from registry.drift import DriftReport, ModelDrift, read_drift
@@ -50,10 +48,7 @@ def _day(as_of: date | None) -> date:
     if as_of is not None:
         return require_session(as_of)
     with transaction() as session:
-        newest = last_session_on(session)
-    if newest is None:
-        raise DataMissing("there are no bars, so no session to read drift of: load them with `acis data load-sample`")
-    return newest
+        return latest_session(session)
 
 
 def _watch(as_of: date, progress: Progress) -> tuple[dict[str, Any], dict[str, float]]:

@@ -120,12 +120,9 @@ class TestRunTuneScreener:
             assert rivals[0].configuration.origin["role"] == "choice"
             assert len(plan_training(session, strategies=[MOMENTUM]).missing) == 2
 
-
-@pytest.mark.usefixtures("committed_database")
-class TestRunCompareScreeners:
-    """On the market of the searches above."""
-
-    def test_counts_each_configuration_once_and_does_nothing_twice(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_comparison_counts_each_configuration_once_and_does_nothing_twice(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         before = len(trials())
         table = run_compare_screeners(
             strategies=[MOMENTUM], algorithms=["xgboost", "elastic_net"], years=[2016], seeds=2
