@@ -59,7 +59,7 @@ def _show(replay: Replay) -> None:
             )
             for row in replay.accounts
         ],
-        caption="volatility, Sharpe and the comparison are annualised (252 sessions); under a year read them with care",
+        caption="volatility, Sharpe and the comparison are a year's (252 sessions), and not told of less than a year",
     )
 
 

@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from clients.service import PAPER_BOOK
 from core.errors import DataMissing, InputError
@@ -26,6 +27,10 @@ from trading.service import clone_book
 
 JOB = "replay"
 BENCHMARK = "SPX"
+_YEAR_ENOUGH = 240
+_ANNUALISED = ("annual_return", "annual_volatility", "sharpe", "excess_return", "information_ratio")
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -142,6 +147,12 @@ def _tally(names: list[str]) -> dict[str, int]:
     return {name: names.count(name) for name in sorted(set(names))}
 
 
+def measures_of(values: Floats, index: Floats | None) -> dict[str, Any]:
+    """Performance beside the index, as JSON; what is annualised is None for less than a year."""
+    told = measure_performance(values, index).as_dict()
+    return told if told["sessions"] >= _YEAR_ENOUGH else {**told, **dict.fromkeys(_ANNUALISED)}
+
+
 def _outcomes(book: str, sessions: list[date]) -> list[AccountOutcome]:
     index = _benchmark(sessions)
     outcomes = []
@@ -162,15 +173,13 @@ def _outcomes(book: str, sessions: list[date]) -> list[AccountOutcome]:
                     value_start_usd=values[0],
                     value_end_usd=values[-1],
                     cash_end_usd=float(history[-1].cash_usd),
-                    measures=measure_performance(values, index if comparable else None).as_dict()
-                    if len(values) > 1
-                    else {},
+                    measures=measures_of(values, index if comparable else None) if len(values) > 1 else {},
                 )
             )
     return outcomes
 
 
-def _benchmark(sessions: list[date]) -> np.ndarray[Any, np.dtype[np.float64]] | None:
+def _benchmark(sessions: list[date]) -> Floats | None:
     """The price index over the same sessions; None where a session is missing."""
     macro = read_macro(as_of=sessions[-1])
     series = dict(macro.filter(macro["series"] == BENCHMARK).select("observed_on", "value").iter_rows())
