@@ -14,6 +14,8 @@ from core.errors import InputError
 
 Floats = npt.NDArray[np.float64]
 SESSIONS_A_YEAR = 252
+# A calendar year less the days before its first decision; what is shorter is not annualised.
+YEAR_ENOUGH_SESSIONS = 240
 
 
 @dataclass(frozen=True)

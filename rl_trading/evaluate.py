@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quant.bootstrap import Interval, ratio_difference_interval
-from quant.stats import SESSIONS_A_YEAR, measure_performance
+from quant.stats import SESSIONS_A_YEAR, YEAR_ENOUGH_SESSIONS, measure_performance
 from rl_trading import degeneracy
 from rl_trading.artefact import Policy
 from rl_trading.baselines import SIMPLE, past_returns, simple_weights
@@ -25,7 +25,6 @@ REFERENCE = "equal_weight"
 COSTS_DOUBLED, IMPACT_BY_VOLATILITY = "costs_doubled", "impact_by_volatility"
 # Judged on fewer weeks than this, a lead says nothing.
 DECISIONS_MIN = 26
-_YEAR_ENOUGH = 240
 # A regime that lasted less than a month of the window says nothing of an allocator.
 _REGIME_SESSIONS_MIN = 21
 
@@ -339,7 +338,7 @@ def _lead(courses: Mapping[str, Course], name: str) -> Interval | None:
 
 def _measure(name: str, course: Course, rules: Rules) -> Result:
     performance = measure_performance(np.concatenate([[1.0], np.cumprod(1.0 + course.returns)]))
-    whole_year = performance.sessions >= _YEAR_ENOUGH
+    whole_year = performance.sessions >= YEAR_ENOUGH_SESSIONS
     sharpe = performance.sharpe or 0.0
     stocks = course.targets[:, :-1]
     invested = stocks.sum(axis=1) ** 2 / np.maximum((stocks**2).sum(axis=1), 1e-12)

@@ -17,13 +17,12 @@ from database.queries.regimes import read_regimes
 from database.queries.trials import ReturnSeries, read_returns
 from database.session import Session
 from quant.bootstrap import Interval, mean_interval
-from quant.stats import SESSIONS_A_YEAR, measure_performance
+from quant.stats import SESSIONS_A_YEAR, YEAR_ENOUGH_SESSIONS, measure_performance
 from rl_trading.baselines import SIMPLE
 from rl_trading.evaluate import INDEX, REFERENCE, by_regime
 
 Floats = npt.NDArray[np.float64]
 _MODEL, _DOUBLED = "model", "model_costs_doubled"
-_YEAR_ENOUGH = 240
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ def _table(
 
 def _line(name: str, returns: Floats, reference: Floats | None, sessions: npt.NDArray[np.datetime64]) -> Line:
     performance = measure_performance(np.concatenate([[1.0], np.cumprod(1.0 + returns)]))
-    whole_year = performance.sessions >= _YEAR_ENOUGH
+    whole_year = performance.sessions >= YEAR_ENOUGH_SESSIONS
     lead = None
     if reference is not None and name != REFERENCE and whole_year:
         daily = mean_interval(returns - reference)

@@ -22,12 +22,11 @@ from market_data.service import latest_session
 from mlops.night import JOB as NIGHTLY
 from mlops.night import run_night
 from quant.service import detect_regimes
-from quant.stats import measure_performance
+from quant.stats import YEAR_ENOUGH_SESSIONS, measure_performance
 from trading.service import clone_book
 
 JOB = "replay"
 BENCHMARK = "SPX"
-_YEAR_ENOUGH = 240
 _ANNUALISED = ("annual_return", "annual_volatility", "sharpe", "excess_return", "information_ratio")
 
 Floats = npt.NDArray[np.float64]
@@ -150,7 +149,7 @@ def _tally(names: list[str]) -> dict[str, int]:
 def measures_of(values: Floats, index: Floats | None) -> dict[str, Any]:
     """Performance beside the index, as JSON; what is annualised is None for less than a year."""
     told = measure_performance(values, index).as_dict()
-    return told if told["sessions"] >= _YEAR_ENOUGH else {**told, **dict.fromkeys(_ANNUALISED)}
+    return told if told["sessions"] >= YEAR_ENOUGH_SESSIONS else {**told, **dict.fromkeys(_ANNUALISED)}
 
 
 def _outcomes(book: str, sessions: list[date]) -> list[AccountOutcome]:

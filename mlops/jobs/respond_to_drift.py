@@ -14,14 +14,12 @@ from typing import Any
 
 from core.jobs import RespondToDrift
 from core.progress import Progress, silent
-from core.version import code_commit
-from database.queries import runs
 from database.queries.drift import runs_between
 from database.session import transaction
 from market_data.calendars import next_session, sessions_between
-from market_data.service import latest_session, require_session
 from ml_models.outcomes import outcomes
 from ml_models.service import StoredFold, plan_retraining, record_trials, store_fold, train_screeners
+from mlops.once import run_once, session_asked_for
 from registry.drift import drift_state, read_drift, watched_versions
 from registry.roles import standing_of
 from registry.service import Candidate, judge_candidates
@@ -76,30 +74,14 @@ def run_respond_to_drift(*, as_of: date | None = None, progress: Progress = sile
     A session that was acted on is not acted on again: its stored answer comes back. What is trained serves from the
     next session on, if the gate lets it.
     """
-    day = _day(as_of)
-    with runs.exclusive_run(RespondToDrift.name, day, _BOOK):
-        with transaction() as session:
-            done = runs.find_run(session, job=RespondToDrift.name, as_of=day, book=_BOOK)
-            if done is not None and done.status == "succeeded":
-                return list(done.result["responses"])
-            run = runs.claim_run(session, job=RespondToDrift.name, as_of=day, book=_BOOK, code_commit=code_commit())
-        try:
-            clockwork = _Clockwork(progress)
-            responses = [asdict(response) for response in _respond(day, clockwork)]
-        except Exception as error:
-            with transaction() as session:
-                runs.fail_run(session, run_id=run.run_id, error=str(error))
-            raise
-        with transaction() as session:
-            runs.finish_run(session, run_id=run.run_id, steps=clockwork.seconds, result={"responses": responses})
-    return responses
+    day = session_asked_for(as_of)
 
+    def answer() -> tuple[dict[str, Any], dict[str, float]]:
+        clockwork = _Clockwork(progress)
+        responses = [asdict(response) for response in _respond(day, clockwork)]
+        return {"responses": responses}, clockwork.seconds
 
-def _day(as_of: date | None) -> date:
-    if as_of is not None:
-        return require_session(as_of)
-    with transaction() as session:
-        return latest_session(session)
+    return list(run_once(RespondToDrift.name, day, _BOOK, answer)["responses"])
 
 
 def _respond(as_of: date, clockwork: _Clockwork) -> list[Response]:

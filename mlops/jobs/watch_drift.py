@@ -6,11 +6,9 @@ from typing import Any
 
 from core.jobs import WatchDrift
 from core.progress import Progress, silent
-from core.version import code_commit
-from database.queries import runs
 from database.session import transaction
-from market_data.service import latest_session, require_session
 from ml_models.outcomes import outcomes
+from mlops.once import run_once, session_asked_for
 from registry.alerts import raise_alert, settle_alerts
 from registry.drift import DriftReport, ModelDrift, read_drift
 
@@ -26,29 +24,8 @@ def run_watch_drift(*, as_of: date | None = None, progress: Progress = silent) -
     Default: the newest session. A session that was read is not read again: its stored answer comes back. Raises
     NotASession, and DataMissing where bars or features are not there.
     """
-    day = _day(as_of)
-    with runs.exclusive_run(WatchDrift.name, day, _BOOK):
-        with transaction() as session:
-            done = runs.find_run(session, job=WatchDrift.name, as_of=day, book=_BOOK)
-            if done is not None and done.status == "succeeded":
-                return done.result
-            run = runs.claim_run(session, job=WatchDrift.name, as_of=day, book=_BOOK, code_commit=code_commit())
-        try:
-            result, seconds = _watch(day, progress)
-        except Exception as error:
-            with transaction() as session:
-                runs.fail_run(session, run_id=run.run_id, error=str(error))
-            raise
-        with transaction() as session:
-            runs.finish_run(session, run_id=run.run_id, steps=seconds, result=result)
-    return result
-
-
-def _day(as_of: date | None) -> date:
-    if as_of is not None:
-        return require_session(as_of)
-    with transaction() as session:
-        return latest_session(session)
+    day = session_asked_for(as_of)
+    return run_once(WatchDrift.name, day, _BOOK, lambda: _watch(day, progress))
 
 
 def _watch(as_of: date, progress: Progress) -> tuple[dict[str, Any], dict[str, float]]:

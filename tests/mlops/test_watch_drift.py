@@ -17,6 +17,7 @@ from database.queries.runs import find_run
 from database.tables.drift import DriftReading
 from database.tables.models import ModelVersion
 from market_data.calendars import next_session, sessions_between
+from mlops import once
 from mlops.jobs import respond_to_drift, watch_drift
 from mlops.jobs.respond_to_drift import run_respond_to_drift
 from mlops.jobs.watch_drift import run_watch_drift
@@ -40,7 +41,7 @@ def transaction_of_the_test(session: Session, monkeypatch: pytest.MonkeyPatch) -
         with session.begin_nested():
             yield session
 
-    for module in (watch_drift, respond_to_drift):
+    for module in (once, watch_drift, respond_to_drift):
         monkeypatch.setattr(module, "transaction", transaction)
     monkeypatch.setattr(runs, "exclusive_run", lambda job, as_of, book: nullcontext())
 
