@@ -61,7 +61,7 @@ migrate: $(READY) ## bring the database to the newest schema
 
 lock: $(READY) ## resolve the dependencies anew into requirements/lock.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url \
-	  --extra jobs --extra ml --extra rl --group dev --override requirements/override.txt \
+	  --extra web --extra jobs --extra ml --extra rl --group dev --override requirements/override.txt \
 	  pyproject.toml requirements/torch.in --output-file requirements/lock.txt
 
 gpu: $(READY) ## replace PyTorch's CPU build by the CUDA build (several GB)

@@ -4,12 +4,12 @@ import re
 from dataclasses import dataclass
 
 from auth.audit import record
+from auth.roles import ROLES
 from core.errors import InputError, Refused, UnknownName
 from database.queries import users as queries
 from database.session import Session
 from database.tables.users import User
 
-ROLES = ("admin", "advisor", "analyst", "viewer", "service")
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 

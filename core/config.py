@@ -24,6 +24,8 @@ class Settings(BaseSettings):
     environment: Literal["dev", "test", "production"] = "dev"
     database_url: str | None = Field(default=None, validation_alias="DATABASE_URL")
     redis_url: str | None = Field(default=None, validation_alias="REDIS_URL")
+    api_database_url: str | None = Field(default=None, validation_alias="API_DATABASE_URL")
+    api_connections: int = Field(default=10, ge=1, description="database connections of one API process")
     var_dir: Path = REPOSITORY / "var"
     mlflow_tracking_uri: str | None = None
     code_commit: str | None = None
@@ -31,13 +33,20 @@ class Settings(BaseSettings):
     threads: int = Field(default=2, ge=1, description="threads of a training run")
     signing_key: Path | None = Field(default=None, description="private key of training; made in var_dir if not given")
     trusted_keys: Path | None = Field(default=None, description="folder of the public keys whose models may serve")
+    token_secrets: str | None = Field(default=None, description="secrets that sign access tokens, newest first")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     log_json: bool = False
 
     @model_validator(mode="after")
     def _production_names_its_servers(self) -> Self:
-        if self.environment == "production" and not (self.database_url and self.redis_url):
-            raise ValueError("ACIS_ENVIRONMENT=production needs DATABASE_URL and REDIS_URL to be set")
+        needed = {
+            "DATABASE_URL": self.database_url,
+            "REDIS_URL": self.redis_url,
+            "ACIS_TOKEN_SECRETS": self.token_secrets,
+        }
+        missing = [name for name, value in needed.items() if not value]
+        if self.environment == "production" and missing:
+            raise ValueError(f"ACIS_ENVIRONMENT=production needs {' and '.join(missing)} to be set")
         return self
 
     @property
@@ -92,6 +101,11 @@ class Settings(BaseSettings):
     def signing_key_file(self) -> Path:
         """The private key that signs models; only processes that train need it."""
         return self.signing_key or self.var_dir / "keys" / "signing.pem"
+
+    @property
+    def token_secret_file(self) -> Path:
+        """The secret that signs access tokens where none is set: made on first use, shared by this machine's API."""
+        return self.var_dir / "keys" / "token.secret"
 
     @property
     def trusted_keys_dir(self) -> Path:

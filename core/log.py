@@ -47,3 +47,14 @@ def get_logger(room: str) -> structlog.typing.FilteringBoundLogger:
     """A logger that names the room it speaks for."""
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(room=room)
     return logger
+
+
+def bind_log(**fields: object) -> None:
+    """Let every line of this request or job carry these fields from here on."""
+    structlog.contextvars.bind_contextvars(**fields)
+
+
+def current_request_id() -> str | None:
+    """The number of the request that is being answered; None outside of one."""
+    found: str | None = structlog.contextvars.get_contextvars().get("request_id")
+    return found

@@ -1,7 +1,7 @@
 """Engine, Session and the one place that commits."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
 from urllib.parse import urlsplit, urlunsplit
 
@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.config import get_settings
-from core.errors import InputError, Unreachable
+from core.errors import InputError, Refused, Unreachable
 from database.embedded import start_embedded
 
 __all__ = [
@@ -23,10 +23,15 @@ __all__ = [
     "database_url",
     "dispose",
     "engine",
+    "limited_engine",
+    "limited_transaction",
+    "limited_url",
+    "require_limited_role",
     "transaction",
 ]
 
 APPLICATION_DATABASE = "acis"
+API_ROLE = "acis_api"
 
 
 def with_database(url: str, database: str) -> str:
@@ -54,10 +59,35 @@ def database_url() -> str:
     settings = get_settings()
     if settings.database_url is None:
         return create_database_if_missing(start_embedded(settings.postgres_dir), APPLICATION_DATABASE)
-    scheme, _, rest = settings.database_url.partition("://")
+    return _libpq(settings.database_url, "DATABASE_URL")
+
+
+@cache
+def limited_url() -> str:
+    """libpq URL for the API, whose role sees only what the rows' policies show it.
+
+    API_DATABASE_URL, or else DATABASE_URL (which `require_limited_role` then judges), or the embedded server's own
+    limited role.
+    """
+    settings = get_settings()
+    if settings.api_database_url is not None:
+        return _libpq(settings.api_database_url, "API_DATABASE_URL")
+    if settings.database_url is not None:
+        return database_url()
+    return as_role(database_url(), API_ROLE)
+
+
+def as_role(url: str, role: str) -> str:
+    """The same server and database for another role; only where the server trusts its socket, as the embedded does."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=f"{role}@{parts.netloc.rpartition('@')[2]}"))
+
+
+def _libpq(url: str, name: str) -> str:
+    scheme, _, rest = url.partition("://")
     if scheme.split("+")[0] not in {"postgresql", "postgres"}:
         raise InputError(
-            f"DATABASE_URL starts with {scheme!r}; only PostgreSQL is supported: postgresql://user:password@host/name"
+            f"{name} starts with {scheme!r}; only PostgreSQL is supported: postgresql://user:password@host/name"
         )
     return f"postgresql://{rest}"
 
@@ -65,18 +95,68 @@ def database_url() -> str:
 @cache
 def engine() -> Engine:
     """The process's engine, made on first use."""
-    url = database_url().replace("postgresql://", "postgresql+psycopg://", 1)
-    return create_engine(url, pool_pre_ping=True, pool_size=5, connect_args={"options": "-c timezone=UTC"})
+    return _engine(database_url(), pool_size=5)
 
 
-@contextmanager
-def transaction() -> Iterator[Session]:
+@cache
+def limited_engine() -> Engine:
+    """The API's engine, made on first use."""
+    return _engine(limited_url(), pool_size=get_settings().api_connections)
+
+
+def _engine(url: str, *, pool_size: int) -> Engine:
+    return create_engine(
+        url.replace("postgresql://", "postgresql+psycopg://", 1),
+        pool_pre_ping=True,
+        pool_size=pool_size,
+        connect_args={"options": "-c timezone=UTC"},
+    )
+
+
+def require_limited_role() -> None:
+    """Refuse to serve people through a role that no policy binds: a superuser, one that bypasses, an owner."""
+    with limited_engine().connect() as connection:
+        role = connection.execute(
+            text("""
+                select rolname, rolsuper, rolbypassrls,
+                       exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+                               where n.nspname = 'public' and pg_has_role(r.oid, c.relowner, 'member')) as owns
+                from pg_roles r where rolname = current_user
+            """)
+        ).one()
+    powers = [
+        word
+        for word, has in (
+            ("is a superuser", role.rolsuper),
+            ("bypasses row-level security", role.rolbypassrls),
+            ("owns tables of ours", role.owns),
+        )
+        if has
+    ]
+    if powers:
+        raise Refused(
+            f"the API would connect as {role.rolname!r}, which {' and '.join(powers)}: no policy would bind it."
+            f" Set API_DATABASE_URL to the role {API_ROLE} (the migrations make it) or to one granted the same rights"
+        )
+
+
+def transaction() -> AbstractContextManager[Session]:
     """One unit of work for a door: commits at the end, rolls back on any error.
 
     Raises Unreachable when the server cannot be reached or goes away: whether a commit then happened is unknown,
     so every verb is written to be repeated safely.
     """
-    session = sessionmaker(engine(), expire_on_commit=False)()
+    return _transaction(engine())
+
+
+def limited_transaction() -> AbstractContextManager[Session]:
+    """The same for the API's role: sees no client's row until `auth.scope.enter` has said who acts."""
+    return _transaction(limited_engine())
+
+
+@contextmanager
+def _transaction(on: Engine) -> Iterator[Session]:
+    session = sessionmaker(on, expire_on_commit=False)()
     try:
         yield session
         session.commit()
@@ -95,7 +175,9 @@ def advisory_lock(session: Session, name: str) -> None:
 
 def dispose() -> None:
     """Forget the engine and the URL: after a fork, and between tests."""
-    if engine.cache_info().currsize:
-        engine().dispose()
-    engine.cache_clear()
+    for made in (engine, limited_engine):
+        if made.cache_info().currsize:
+            made().dispose()
+        made.cache_clear()
+    limited_url.cache_clear()
     database_url.cache_clear()

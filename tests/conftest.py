@@ -18,7 +18,7 @@ from core.clock import fixed_clock
 from core.config import REPOSITORY
 from database.embedded import start_embedded
 from database.schema import migrate
-from database.session import with_database
+from database.session import API_ROLE, as_role, with_database
 
 os.environ["ACIS_ENVIRONMENT"] = "test"
 hypothesis.settings.register_profile("acis", deadline=None, derandomize=True, database=None)
@@ -103,6 +103,7 @@ def committed_database(
     url = _fresh_database(server, template, name)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DATABASE_URL", url)
+        patch.setenv("API_DATABASE_URL", as_role(url, API_ROLE))
         patch.setenv("ACIS_VAR_DIR", str(tmp_path_factory.mktemp("var")))
         core.config.get_settings.cache_clear()
         database.session.dispose()

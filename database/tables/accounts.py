@@ -17,11 +17,14 @@ class Account(Base):
         CheckConstraint("kind in ('paper', 'replay', 'live')", name="kind"),
         CheckConstraint("status in ('active', 'halted', 'closed')", name="status"),
         CheckConstraint("(status = 'halted') = (halted_reason is not null)", name="halted_reason"),
-        UniqueConstraint("book", "name"),
+        CheckConstraint("(status = 'closed') = (closed_on is not null)", name="closed_on"),
+        CheckConstraint("taxation in ('taxable', 'tax_deferred', 'tax_free')", name="taxation"),
+        UniqueConstraint("client_id", "book", "name"),
+        Index("ix_accounts_book", "book"),
     )
 
     account_id: Mapped[Id]
-    client_id: Mapped[int] = mapped_column(ForeignKey("clients.client_id"), index=True)
+    client_id: Mapped[int] = mapped_column(ForeignKey("clients.client_id"))
     name: Mapped[str] = mapped_column(String(200))
     kind: Mapped[str] = mapped_column(String(8))
     book: Mapped[str] = mapped_column(String(64))
@@ -30,6 +33,8 @@ class Account(Base):
     status: Mapped[str] = mapped_column(String(8), server_default="active")
     halted_reason: Mapped[str | None] = mapped_column(Text)
     opened_on: Mapped[date]
+    closed_on: Mapped[date | None]
+    taxation: Mapped[str] = mapped_column(String(16), server_default="taxable")
     initial_cash_usd: Mapped[Decimal] = mapped_column(Numeric(20, 2))
     created_at: Mapped[CreatedAt]
 
@@ -89,7 +94,10 @@ class EsgFlag(Base):
 
 
 class AutonomousSetting(Base):
-    """Whether the nightly run may trade the account without an advisor's approval."""
+    """Whether the nightly run may trade the account without an advisor's approval, and how much in one night.
+
+    Past `orders_max` orders or `traded_usd_max` (both sides, at reference prices) the night's rest waits for a person.
+    """
 
     __tablename__ = "autonomous_settings"
 
@@ -97,4 +105,6 @@ class AutonomousSetting(Base):
     enabled: Mapped[bool]
     paused_at: Mapped[datetime | None]
     paused_reason: Mapped[str | None] = mapped_column(Text)
+    orders_max: Mapped[int | None]
+    traded_usd_max: Mapped[Decimal | None] = mapped_column(Numeric(20, 2))
     changed_at: Mapped[CreatedAt]

@@ -26,7 +26,9 @@ class JournalEntry(Base):
 
     __tablename__ = "journal_entries"
     __table_args__ = (
-        CheckConstraint("kind in ('deposit', 'withdrawal', 'fill', 'dividend', 'split', 'reversal')", name="kind"),
+        CheckConstraint(
+            "kind in ('deposit', 'withdrawal', 'fill', 'dividend', 'split', 'transfer', 'reversal')", name="kind"
+        ),
         UniqueConstraint("account_id", "source_key"),
         Index("ix_journal_entries_account_id_booked_on", "account_id", "booked_on"),
     )

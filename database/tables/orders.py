@@ -26,7 +26,10 @@ _STATES = ", ".join(f"'{state}'" for state in STATES)
 
 
 class Recommendation(Base):
-    """A proposed trade with its reason; refused ones stay, with the rules that refused them."""
+    """A proposed trade with its reason; refused ones stay, with the rules that refused them.
+
+    `proposed_quantity` is what the night proposed, where a person has set another `quantity` since.
+    """
 
     __tablename__ = "recommendations"
     __table_args__ = (
@@ -50,8 +53,10 @@ class Recommendation(Base):
     weight_after: Mapped[Fraction]
     status: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str] = mapped_column(Text)
+    proposed_quantity: Mapped[Decimal | None] = mapped_column(Numeric(20, 6))
     decided_by: Mapped[str | None] = mapped_column(String(254))
     decided_at: Mapped[datetime | None]
+    decision_note: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[CreatedAt]
 
 
@@ -99,6 +104,8 @@ class Order(Base):
     state: Mapped[str] = mapped_column(String(16))
     broker: Mapped[str] = mapped_column(String(16))
     broker_order_id: Mapped[str | None] = mapped_column(String(64))
+    cancel_asked_by: Mapped[str | None] = mapped_column(String(254))
+    cancel_asked_at: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]
     changed_at: Mapped[CreatedAt]
 

@@ -25,12 +25,17 @@ class Position(Base):
 
 
 class TaxLot(Base):
-    """Shares bought together; sales close the oldest first (FIFO)."""
+    """Shares bought together, or brought in together from elsewhere; sales close the oldest first (FIFO).
+
+    `fill_id` is the purchase; of shares brought in, `entry_id` is the transfer and `opened_on` the day of the original
+    purchase.
+    """
 
     __tablename__ = "tax_lots"
     __table_args__ = (
         CheckConstraint("quantity > 0 and remaining between 0 and quantity", name="remaining"),
         CheckConstraint("(remaining = 0) = (closed_on is not null)", name="closed"),
+        CheckConstraint("(fill_id is null) <> (entry_id is null)", name="origin"),
         Index("ix_tax_lots_account_id_instrument_id", "account_id", "instrument_id", "opened_on", "lot_id"),
         Index("ix_tax_lots_open", "account_id", "instrument_id", postgresql_where="remaining > 0"),
     )
@@ -38,7 +43,8 @@ class TaxLot(Base):
     lot_id: Mapped[Id]
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.account_id"))
     instrument_id: Mapped[int] = mapped_column(ForeignKey("instruments.instrument_id"))
-    fill_id: Mapped[int] = mapped_column(ForeignKey("fills.fill_id"), index=True)
+    fill_id: Mapped[int | None] = mapped_column(ForeignKey("fills.fill_id"), index=True)
+    entry_id: Mapped[int | None] = mapped_column(ForeignKey("journal_entries.entry_id"), index=True)
     opened_on: Mapped[date]
     closed_on: Mapped[date | None]
     quantity: Mapped[Shares]
@@ -59,6 +65,26 @@ class LotClosing(Base):
     cost_usd: Mapped[Usd]
     proceeds_usd: Mapped[Usd]
     gain_usd: Mapped[Decimal] = mapped_column(Numeric(20, 2))
+
+
+class AccountStanding(Base):
+    """How an account stands after its last session or trade, as lists of clients sort and filter by it.
+
+    Always derivable from the other rows; None where the answer is not known. `drift` is half the sum of the absolute
+    differences between actual and target weights, cash included. `health_score` is 0 to 100.
+    """
+
+    __tablename__ = "account_standings"
+
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.account_id"), primary_key=True)
+    session_on: Mapped[date]
+    value_usd: Mapped[Usd]
+    cash_usd: Mapped[Usd]
+    day_change_usd: Mapped[Decimal | None] = mapped_column(Numeric(20, 2))
+    year_return: Mapped[Decimal | None] = mapped_column(Numeric(12, 8))
+    drift: Mapped[Decimal | None] = mapped_column(Numeric(12, 8))
+    health_score: Mapped[Decimal | None] = mapped_column(Numeric(5, 1))
+    changed_at: Mapped[CreatedAt]
 
 
 class AccountValuation(Base):

@@ -1,0 +1,7 @@
+"""The routes, one file per word."""
+
+from api.routes import regimes
+
+ROUTERS = {
+    "regimes": regimes.router,
+}

@@ -1,0 +1,113 @@
+"""Access tokens: short-lived, signed, read without a look into the database. Whether their bearer still may is asked
+there, at the start of each transaction (`auth.scope.enter`)."""
+
+import hmac
+import os
+import secrets
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import cache
+from hashlib import sha256
+from typing import Any, Literal
+from uuid import UUID
+
+import jwt
+
+from auth.actor import Actor
+from auth.roles import permissions_of
+from core.clock import now
+from core.config import get_settings
+from core.errors import InputError, NotSignedIn
+
+ACCESS_LASTS = timedelta(minutes=10)
+_ALGORITHM = "HS256"
+_SECRET_BYTES_MIN = 32
+
+
+def make_access_token(*, user_id: int, email: str, role: str, epoch: int, sign_in_id: UUID | None) -> str:
+    """A signed token for somebody who has proved who they are."""
+    kid, secret = next(iter(_secrets().items()))
+    at = now()
+    claims = {
+        "sub": str(user_id),
+        "email": email,
+        "role": role,
+        "epoch": epoch,
+        "sid": None if sign_in_id is None else str(sign_in_id),
+        "iat": at,
+        "exp": at + ACCESS_LASTS,
+        "iss": "acis",
+    }
+    return jwt.encode(claims, secret, algorithm=_ALGORITHM, headers={"kid": kid})
+
+
+def read_access_token(token: str, *, via: Literal["cookie", "bearer"]) -> Actor:
+    """Who the token says its bearer is. NotSignedIn for one that is forged, damaged, of an unknown key or too old."""
+    try:
+        kid = jwt.get_unverified_header(token).get("kid")
+        secret = _secrets().get(kid) if isinstance(kid, str) else None
+        if secret is None:
+            raise NotSignedIn("the token was signed with a key that is not in use: sign in again")
+        # The library reads the machine's clock; ours can be held still, so the date is checked here.
+        claims: Mapping[str, Any] = jwt.decode(
+            token,
+            secret,
+            algorithms=[_ALGORITHM],
+            issuer="acis",
+            options={"require": ["exp", "sub", "iss"], "verify_exp": False, "verify_iat": False},
+        )
+        if float(claims["exp"]) <= now().timestamp():
+            raise NotSignedIn("the token has expired: refresh it, or sign in again")
+        role = str(claims["role"])
+        return Actor(
+            user_id=int(claims["sub"]),
+            email=str(claims["email"]),
+            role=role,
+            epoch=int(claims["epoch"]),
+            via=via,
+            permissions=permissions_of(role),
+            sign_in_id=None if claims["sid"] is None else UUID(claims["sid"]),
+        )
+    except (jwt.InvalidTokenError, KeyError, TypeError, ValueError) as error:
+        raise NotSignedIn("the token cannot be read: sign in again") from error
+
+
+@cache
+def _secrets() -> dict[str, bytes]:
+    """Key id -> secret, the one that signs first. ACIS_TOKEN_SECRETS, or a secret made once in var/keys."""
+    given = get_settings().token_secrets
+    words = [_made_secret()] if given is None else [word.strip() for word in given.split(",") if word.strip()]
+    short = [len(word) for word in words if len(word) < _SECRET_BYTES_MIN]
+    if short or not words:
+        raise InputError(
+            f"ACIS_TOKEN_SECRETS holds {'a secret of ' + str(short[0]) + ' characters' if short else 'nothing'}: give"
+            f" random secrets of at least {_SECRET_BYTES_MIN} characters, the newest first, commas between"
+        )
+    return {sha256(word.encode()).hexdigest()[:12]: word.encode() for word in words}
+
+
+def _made_secret() -> str:
+    path = get_settings().token_secret_file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text().strip()
+    with os.fdopen(handle, "w") as file:
+        secret = secrets.token_urlsafe(48)
+        file.write(secret)
+    return secret
+
+
+def csrf_token(sign_in_id: UUID) -> str:
+    """The value that a browser must send back with each write: bound to its sign-in, worthless with another."""
+    secret = next(iter(_secrets().values()))
+    return hmac.new(secret, f"csrf:{sign_in_id}".encode(), sha256).hexdigest()
+
+
+def is_csrf_token(value: str, sign_in_id: UUID) -> bool:
+    """Whether the value is the sign-in's, under any secret in use, compared in constant time."""
+    return any(
+        hmac.compare_digest(value, hmac.new(secret, f"csrf:{sign_in_id}".encode(), sha256).hexdigest())
+        for secret in _secrets().values()
+    )

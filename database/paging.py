@@ -1,0 +1,115 @@
+"""Pages of a list by keyset: each row on exactly one page, whatever is added meanwhile."""
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select
+
+from core.errors import InputError, UnknownName
+from database.session import Session
+
+__all__ = ["COUNTED_MAX", "Page", "Row", "read_page"]
+
+COUNTED_MAX = 10_000
+
+
+@dataclass(frozen=True)
+class Page:
+    """Rows, the cursor of the page after (None on the last), and how many there are in all.
+
+    `total` is counted on the first page only, and None above COUNTED_MAX: nobody waits for a count of millions.
+    """
+
+    rows: Sequence[Row[Any]]
+    next: str | None
+    total: int | None
+
+
+def read_page(
+    session: Session,
+    query: Select[Any],
+    *,
+    sorts: Mapping[str, ColumnElement[Any]],
+    key: ColumnElement[Any],
+    sort: str,
+    limit: int,
+    cursor: str | None,
+) -> Page:
+    """One page of `query` (without order or limit), sorted by a name of `sorts`, `-` before it for descending.
+
+    `key` is unique and breaks ties; rows without a value come last either way. UnknownName for another sort,
+    InputError for a cursor that is not ours or belongs to another sort.
+    """
+    name = sort.removeprefix("-")
+    if name not in sorts:
+        raise UnknownName("sort", sort, [f"{sign}{word}" for word in sorts for sign in ("", "-")])
+    descending, column = sort.startswith("-"), sorts[name]
+    order = (column.desc() if descending else column.asc()).nulls_last()
+    after = key.desc() if descending else key.asc()
+    page = query.add_columns(column.label("sort_value"), key.label("sort_key"))
+    if cursor is not None:
+        page = page.where(_beyond(column, key, descending, *_read(cursor, sort, column, key)))
+    rows = session.execute(page.order_by(order, after).limit(limit + 1)).all()
+    total = _count(session, query) if cursor is None else None
+    more = len(rows) > limit
+    rows = rows[:limit]
+    return Page(rows, _write(sort, rows[-1]) if more else None, total)
+
+
+def _beyond(
+    column: ColumnElement[Any], key: ColumnElement[Any], descending: bool, value: Any, last: Any
+) -> ColumnElement[bool]:
+    later = key < last if descending else key > last
+    if value is None:
+        return and_(column.is_(None), later)
+    further = column < value if descending else column > value
+    return or_(further, and_(column == value, later), column.is_(None))
+
+
+def _count(session: Session, query: Select[Any]) -> int | None:
+    counted = session.scalar(select(func.count()).select_from(query.limit(COUNTED_MAX + 1).subquery()))
+    return counted if counted is not None and counted <= COUNTED_MAX else None
+
+
+def _write(sort: str, row: Row[Any]) -> str:
+    content = json.dumps([sort, _plain(row.sort_value), _plain(row.sort_key)], separators=(",", ":"))
+    return base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")
+
+
+def _plain(value: Any) -> Any:
+    return (
+        value.isoformat() if isinstance(value, date | datetime) else str(value) if isinstance(value, Decimal) else value
+    )
+
+
+def _read(cursor: str, sort: str, column: ColumnElement[Any], key: ColumnElement[Any]) -> tuple[Any, Any]:
+    try:
+        content = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        written, value, last = content
+        found = (_typed(value, column), _typed(last, key))
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise InputError("cursor is not one of ours: take `next` of the page before, or leave it out") from error
+    if written != sort or found[1] is None:
+        raise InputError("cursor belongs to a list of another order: start again without it")
+    return found
+
+
+def _typed(value: Any, column: ColumnElement[Any]) -> Any:
+    """The value as the column's own type, so that a cursor cannot smuggle in another."""
+    if value is None:
+        return None
+    kind = column.type.python_type
+    if kind is datetime:
+        return datetime.fromisoformat(value)
+    if kind is date:
+        return date.fromisoformat(value)
+    if kind is Decimal:
+        return Decimal(str(value))
+    if type(value) is not kind:
+        raise TypeError(f"{value!r} is no {kind.__name__}")
+    return value
