@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from hmac import compare_digest
 
 from fastapi import Request
+from fastapi.concurrency import run_in_threadpool
 
 from auth.actor import Actor
 from auth.service import KEY_PREFIX, actor_of_key
@@ -22,8 +23,15 @@ _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 class Credentials:
     """Somebody known from the token alone, or `look_up`: a key whose owner stands in the database."""
 
-    actor: Actor | None
-    look_up: Callable[[], Actor]
+    actor: Actor | None = None
+    look_up: Callable[[], Actor] | None = None
+
+    async def resolve(self) -> Actor:
+        """Who it is."""
+        if self.actor is not None:
+            return self.actor
+        assert self.look_up is not None
+        return await run_in_threadpool(self.look_up)
 
 
 def read_credentials(request: Request) -> Credentials:
@@ -35,14 +43,14 @@ def read_credentials(request: Request) -> Credentials:
         if scheme.lower() != "bearer" or not token:
             raise NotSignedIn("Authorization is not of the form 'Bearer TOKEN': get a token at /api/v1/auth/token")
         if token.startswith(KEY_PREFIX):
-            return Credentials(None, lambda: actor_of_key(token))
-        return _known(read_access_token(token, via="bearer"))
+            return Credentials(look_up=lambda: actor_of_key(token))
+        return Credentials(read_access_token(token, via="bearer"))
     cookie = request.cookies.get(SESSION_COOKIE)
     if cookie is None:
         raise NotSignedIn("nobody is signed in: get a token at /api/v1/auth/token")
     actor = read_access_token(cookie, via="cookie")
     require_own_page(request, actor)
-    return _known(actor)
+    return Credentials(actor)
 
 
 def require_own_page(request: Request, actor: Actor) -> None:
@@ -60,7 +68,3 @@ def require_own_page(request: Request, actor: Actor) -> None:
         )
     if not is_csrf_token(sent, actor.sign_in_id):
         raise NotAllowed(f"{CSRF_HEADER} belongs to another sign-in: load the page again")
-
-
-def _known(actor: Actor) -> Credentials:
-    return Credentials(actor, lambda: actor)

@@ -6,7 +6,6 @@ from datetime import date
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
-from fastapi.concurrency import run_in_threadpool
 
 from api.credentials import read_credentials
 from auth.actor import Actor
@@ -31,7 +30,7 @@ class Needs:
     async def __call__(self, request: Request) -> Actor:
         """Who acts. NotSignedIn without a good token, NotAllowed where the role or key lacks the permission."""
         credentials = read_credentials(request)
-        actor = credentials.actor or await run_in_threadpool(credentials.look_up)
+        actor = await credentials.resolve()
         bind_log(user_id=actor.user_id)
         request.state.actor = actor
         if not actor.may(self.permission):

@@ -61,7 +61,7 @@ def _complete(schema: dict[str, Any], app: FastAPI) -> None:
         if not route.include_in_schema:
             continue
         permission = declared_permission(route)
-        for method in route.methods:
+        for method in route.methods or ():
             operation = schema["paths"][route.path_format][method.lower()]
             operation["x-permission"] = permission
             operation["security"] = [] if permission == PUBLIC else [{"bearer": []}, {"cookie": []}]

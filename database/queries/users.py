@@ -37,7 +37,7 @@ def enter(
     on: date,
 ) -> str | None:
     """Tell the transaction's policies who acts, in one round trip; the user's role, None where they may no longer."""
-    return session.scalar(
+    role: str | None = session.scalar(
         text("""
             select u.role from users u,
                 lateral (select set_config('acis.user_id', u.user_id::text, true),
@@ -58,3 +58,4 @@ def enter(
             "on": on.isoformat(),
         },
     )
+    return role

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from api.routes import ROUTERS
 from benchmarks import BENCHMARKS
 from cli.commands import COMMANDS
 from core.config import REPOSITORY
@@ -29,6 +30,7 @@ from tests.architecture.house import (
 
 # Modules that nothing imports, with what starts them instead.
 ENTRY_POINTS = {
+    "api.app": "named to uvicorn on the command line",
     "cli.main": "console script in pyproject.toml",
     "market_data.sample.make_sample": "run by hand to make the shipped sample anew",
     "rl_trading.learner": "started as a process of its own, so that torch stays in it",
@@ -130,7 +132,7 @@ class TestPlugins:
         assert (REPOSITORY / PLUGIN_CONTRACTS[package]).exists()
 
     def test_every_folder_has_a_contract(self) -> None:
-        assert {*PLUGIN_CONTRACTS, "mlops.jobs"} == set(plugin_folders())
+        assert {*PLUGIN_CONTRACTS, "api.routes", "mlops.jobs"} == set(plugin_folders())
 
     def test_forgotten_file_is_found(self, tmp_path: Path) -> None:
         folder = tmp_path / "brokers"
@@ -143,6 +145,9 @@ class TestPlugins:
 
     def test_every_command_has_its_file(self) -> None:
         assert children("cli.commands") == set(COMMANDS)
+
+    def test_every_router_has_its_file(self) -> None:
+        assert children("api.routes") == set(ROUTERS)
 
     def test_every_job_has_its_file(self) -> None:
         assert children("mlops.jobs") == set(JOBS)
@@ -318,6 +323,9 @@ WRONG_IMPORTS = {
     "market_data/planted.py": ("import xgboost", "xgboost, LightGBM and Optuna live in ml_models"),
     "ml_models/planted.py": ("import torch", "torch lives in rl_trading"),
     "auth/planted.py": ("import typer", "typer lives in cli"),
+    "api/planted.py": ("import ml_models.service", "The API carries no model library"),
+    "portfolios/planted.py": ("import fastapi", "FastAPI lives in api"),
+    "clients/mandate.py": ("import jwt", "Passwords, tokens and second factors live in auth"),
     "trading/generate.py": ("import trading.brokers.paper", "Only execute and reconcile"),
     "features/library/planted.py": ("import features.library.momentum", "features.library: no plug-in"),
     "quant/optimisers/planted.py": ("import quant.optimisers.equal_weight", "quant.optimisers: no plug-in"),
