@@ -8,6 +8,7 @@ from typing import Any
 
 from auth.audit import record
 from clients.mandate import DEFAULT_LIMITS, RISK_TOLERANCES, changed_limits, limits_of
+from clients.practice import PAPER_BOOK, practice_date
 from core.clock import now
 from core.errors import InputError, UnknownName
 from core.money import money
@@ -16,7 +17,7 @@ from database.queries import households as household_queries
 from database.session import Session
 from database.tables.accounts import Account
 
-PAPER_BOOK = "paper"
+__all__ = ["PAPER_BOOK", "practice_date"]
 RESTRICTION_KINDS = ("ticker", "sector", "esg")
 _CASH_USD_MIN = Decimal("10000.00")
 _CASH_USD_MAX = Decimal("1000000000.00")

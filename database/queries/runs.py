@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 
 import psycopg
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from core import clock
@@ -106,4 +106,21 @@ def count_runs(session: Session, *, job: str, book: str, first_on: date, last_on
             )
         )
         or 0
+    )
+
+
+def lived_until(session: Session, *, job: str, book: str) -> date | None:
+    """The newest session whose `job` succeeded in `book`, else the newest with bars; None without either.
+
+    Reads the view that every role may read.
+    """
+    return session.scalar(
+        text("""
+            select coalesce(
+                (select max(as_of) from night_reports where job = :job and book = :book and status = 'succeeded'),
+                (select max(session_on) from daily_bars where session_on >= make_date(
+                    (select max(year) from data_vintages where dataset = 'daily_bars')::int, 1, 1)),
+                (select max(session_on) from daily_bars))
+        """),
+        {"job": job, "book": book},
     )
