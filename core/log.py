@@ -58,3 +58,9 @@ def current_request_id() -> str | None:
     """The number of the request that is being answered; None outside of one."""
     found: str | None = structlog.contextvars.get_contextvars().get("request_id")
     return found
+
+
+def current_address() -> str | None:
+    """The network address that the request being answered came from; None outside of one."""
+    found: str | None = structlog.contextvars.get_contextvars().get("address")
+    return found

@@ -1,6 +1,6 @@
 """Engine, Session and the one place that commits."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
 from urllib.parse import urlsplit, urlunsplit
@@ -19,6 +19,7 @@ __all__ = [
     "DatabaseError",
     "Session",
     "advisory_lock",
+    "after_commit",
     "create_database_if_missing",
     "database_url",
     "dispose",
@@ -32,6 +33,7 @@ __all__ = [
 
 APPLICATION_DATABASE = "acis"
 API_ROLE = "acis_api"
+_AFTER_COMMIT = "after_commit"
 
 
 def with_database(url: str, database: str) -> str:
@@ -160,12 +162,19 @@ def _transaction(on: Engine) -> Iterator[Session]:
     try:
         yield session
         session.commit()
+        for act in session.info.pop(_AFTER_COMMIT, ()):
+            act()
     except OperationalError as error:
         if error.connection_invalidated or getattr(error.orig, "sqlstate", None) is None:
             raise Unreachable(f"the database does not answer: {error.orig}") from error
         raise
     finally:
         session.close()
+
+
+def after_commit(session: Session, act: Callable[[], None]) -> None:
+    """Have `act` done once this transaction is committed, and never when it is not."""
+    session.info.setdefault(_AFTER_COMMIT, []).append(act)
 
 
 def advisory_lock(session: Session, name: str) -> None:

@@ -18,13 +18,26 @@ def append(
     subject_id: str,
     before: dict[str, Any] | None,
     after: dict[str, Any] | None,
+    request_id: str | None,
+    address: str | None,
 ) -> None:
-    """One more record; the table refuses updates and deletes."""
-    session.execute(
-        insert(AuditRecord).values(
-            at=now(), actor=actor, action=action, subject=subject, subject_id=subject_id, before=before, after=after
-        )
-    )
+    """One more record; the table refuses updates and deletes.
+
+    Nothing is returned of it: most who leave traces may not read any, not even their own.
+    """
+    values = {
+        "at": now(),
+        "actor": actor,
+        "action": action,
+        "subject": subject,
+        "subject_id": subject_id,
+        "before": before,
+        "after": after,
+        "request_id": request_id,
+        "address": address,
+    }
+    # What is left out is null; a None that is given would be stored as JSON's own null.
+    session.execute(insert(AuditRecord).inline(), {key: value for key, value in values.items() if value is not None})
 
 
 def history(session: Session, *, subject: str, subject_id: str) -> list[AuditRecord]:
