@@ -1,7 +1,8 @@
 """Bulk roads between PostgreSQL and arrays: binary COPY in, Arrow out.
 
 A NumPy record array becomes the wire format of COPY BINARY by byte swaps alone, so a load costs the client almost
-nothing; reads come back as Arrow through ADBC on a connection of their own, so they see committed rows only.
+nothing; reads come back as Arrow through ADBC on a connection of their own, so they see committed rows only. ADBC's
+low level hands its Arrow straight to Polars: its other one would bring pyarrow and pandas, 90 MB, into every process.
 Format: https://www.postgresql.org/docs/18/sql-copy.html (section "Binary Format").
 """
 
@@ -12,7 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-import adbc_driver_postgresql.dbapi
+import adbc_driver_manager
+import adbc_driver_postgresql
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -78,7 +80,7 @@ def read_frame(query: str, parameters: Sequence[Any] = ()) -> pl.DataFrame:
     held = _reader.connection is not None
     try:
         return _read(query, parameters)
-    except adbc_driver_postgresql.dbapi.Error:
+    except adbc_driver_manager.Error:
         if not held:
             raise
         # The kept connection may have died with a restarted server; a new one tells.
@@ -87,34 +89,50 @@ def read_frame(query: str, parameters: Sequence[Any] = ()) -> pl.DataFrame:
 
 
 def _read(query: str, parameters: Sequence[Any]) -> pl.DataFrame:
-    with _reader.open().cursor() as cursor:
-        cursor.execute(query, tuple(parameters) if parameters else None)
-        frame = pl.from_arrow(cursor.fetch_arrow_table())
-    assert isinstance(frame, pl.DataFrame)
-    return frame
+    with adbc_driver_manager.AdbcStatement(_reader.open()) as statement:
+        statement.set_sql_query(query)
+        if parameters:
+            statement.prepare()
+            statement.bind_stream(_row(parameters))
+        stream, _ = statement.execute_query()
+        return pl.DataFrame(stream)
+
+
+def _row(parameters: Sequence[Any]) -> pl.DataFrame:
+    """The parameters as one row of Arrow; what is nothing is a text that is null, for PostgreSQL to cast."""
+    return pl.DataFrame(
+        [
+            pl.Series(f"p{place}", [value], dtype=pl.String if value is None else None)
+            for place, value in enumerate(parameters, start=1)
+        ]
+    )
 
 
 class _Reader(threading.local):
     """This thread's connection; a forked child and a new URL get one of their own."""
 
     def __init__(self) -> None:
-        self.connection: adbc_driver_postgresql.dbapi.Connection | None = None
+        self.database: adbc_driver_manager.AdbcDatabase | None = None
+        self.connection: adbc_driver_manager.AdbcConnection | None = None
         self.key: tuple[int, str] | None = None
 
-    def open(self) -> adbc_driver_postgresql.dbapi.Connection:
+    def open(self) -> adbc_driver_manager.AdbcConnection:
         key = (os.getpid(), database_url())
         if self.connection is None or self.key != key:
             if self.key is not None and self.key[0] == key[0]:
                 self.close()
-            self.connection = adbc_driver_postgresql.dbapi.connect(key[1], autocommit=True)
+            # Without transactions of ours each statement is its own.
+            self.database = adbc_driver_postgresql.connect(key[1])
+            self.connection = adbc_driver_manager.AdbcConnection(self.database)
             self.key = key
         return self.connection
 
     def close(self) -> None:
-        if self.connection is not None:
-            with suppress(adbc_driver_postgresql.dbapi.Error):
-                self.connection.close()
-        self.connection = None
+        for held in (self.connection, self.database):
+            if held is not None:
+                with suppress(adbc_driver_manager.Error):
+                    held.close()
+        self.connection = self.database = None
 
 
 _reader = _Reader()

@@ -1,32 +1,43 @@
-"""The sessions of the New York Stock Exchange."""
+"""The sessions of the New York Stock Exchange.
 
-import warnings
+Days that are no session, and sessions that close early, stand in `xnys.csv`; a test holds the file against the
+exchange_calendars library, whose rules it was written from (`python -m tests.market_data.write_calendar`). Reading it
+takes milliseconds and no memory, so every process may ask what day it is.
+"""
+
+import csv
 from bisect import bisect_left, bisect_right
-from datetime import date, datetime
+from collections.abc import Mapping
+from datetime import date, datetime, time, timedelta
 from functools import cache
+from pathlib import Path
 from zoneinfo import ZoneInfo
-
-import exchange_calendars
 
 from core.errors import InputError, NotASession
 
-EXCHANGE = "XNYS"
+EXCEPTIONS_FILE = Path(__file__).with_name("xnys.csv")
 FIRST_ON, LAST_ON = date(1962, 1, 2), date(2040, 12, 31)
+OPENS, CLOSES = time(9, 30), time(16, 0)
 _NEW_YORK = ZoneInfo("America/New_York")
+_SATURDAY = 5
 
 
 @cache
-def _calendar() -> exchange_calendars.ExchangeCalendar:
-    with warnings.catch_warnings():
-        # The library calls pandas in ways that pandas 3 announces to change; nothing of that reaches us.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return exchange_calendars.get_calendar(EXCHANGE, start=FIRST_ON.isoformat(), end=LAST_ON.isoformat())
+def _exceptions() -> Mapping[date, time | None]:
+    """Weekdays other than the rest: when the session closes, or None where there is none."""
+    with EXCEPTIONS_FILE.open(newline="") as file:
+        return {
+            date.fromisoformat(row["day"]): time.fromisoformat(row["closes"]) if row["closes"] else None
+            for row in csv.DictReader(file)
+        }
 
 
 @cache
 def all_sessions() -> tuple[date, ...]:
     """Every session that the calendar knows, in order: 1962 to 2040."""
-    return tuple(stamp.date() for stamp in _calendar().sessions)
+    closed = {day for day, closes in _exceptions().items() if closes is None}
+    days = (FIRST_ON + timedelta(days=number) for number in range((LAST_ON - FIRST_ON).days + 1))
+    return tuple(day for day in days if day.weekday() < _SATURDAY and day not in closed)
 
 
 def _in_range(day: date) -> None:
@@ -73,5 +84,9 @@ def require_session(day: date) -> date:
 
 def session_open(day: date) -> datetime:
     """When trading opens on a session, New York time."""
-    opens: datetime = _calendar().session_open(require_session(day).isoformat()).to_pydatetime()
-    return opens.astimezone(_NEW_YORK)
+    return datetime.combine(require_session(day), OPENS, _NEW_YORK)
+
+
+def session_close(day: date) -> datetime:
+    """When trading closes on a session, New York time: earlier on the days around some holidays."""
+    return datetime.combine(require_session(day), _exceptions().get(day) or CLOSES, _NEW_YORK)

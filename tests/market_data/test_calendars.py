@@ -1,19 +1,22 @@
 """The exchange's sessions, against days on which it is known to have traded or not."""
 
-from datetime import date, datetime
+from datetime import date, datetime, time
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from core.errors import InputError, NotASession
 from market_data.calendars import (
+    _exceptions,
     is_session,
     next_session,
     previous_session,
     require_session,
+    session_close,
     session_open,
     sessions_between,
 )
+from tests.market_data.write_calendar import exceptions
 
 NEW_YORK = ZoneInfo("America/New_York")
 
@@ -69,3 +72,20 @@ class TestTradingHours:
     def test_closed_day_has_no_hours(self) -> None:
         with pytest.raises(NotASession):
             session_open(date(2017, 7, 4))
+
+    @pytest.mark.parametrize(
+        ("day", "closes"),
+        [
+            (date(2017, 6, 30), time(16, 0)),
+            (date(2017, 7, 3), time(13, 0)),
+            (date(2019, 11, 29), time(13, 0)),  # the day after Thanksgiving
+            (date(1974, 12, 24), time(14, 0)),
+        ],
+    )
+    def test_days_around_holidays_close_early(self, day: date, closes: time) -> None:
+        assert session_close(day) == datetime.combine(day, closes, NEW_YORK)
+
+
+class TestExceptionsFile:
+    def test_the_file_says_what_the_library_says(self) -> None:
+        assert dict(_exceptions()) == exceptions()
