@@ -31,6 +31,13 @@ class JournalEntry(Base):
         ),
         UniqueConstraint("account_id", "source_key"),
         Index("ix_journal_entries_account_id_booked_on", "account_id", "booked_on"),
+        Index("ix_journal_entries_account_id_entry_id", "account_id", "entry_id"),
+        Index(
+            "ix_journal_entries_flows",
+            "account_id",
+            "booked_on",
+            postgresql_where="kind in ('deposit', 'withdrawal', 'transfer', 'reversal')",
+        ),
     )
 
     entry_id: Mapped[Id]

@@ -67,26 +67,6 @@ class LotClosing(Base):
     gain_usd: Mapped[Decimal] = mapped_column(Numeric(20, 2))
 
 
-class AccountStanding(Base):
-    """How an account stands after its last session or trade, as lists of clients sort and filter by it.
-
-    Always derivable from the other rows; None where the answer is not known. `drift` is half the sum of the absolute
-    differences between actual and target weights, cash included. `health_score` is 0 to 100.
-    """
-
-    __tablename__ = "account_standings"
-
-    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.account_id"), primary_key=True)
-    session_on: Mapped[date]
-    value_usd: Mapped[Usd]
-    cash_usd: Mapped[Usd]
-    day_change_usd: Mapped[Decimal | None] = mapped_column(Numeric(20, 2))
-    year_return: Mapped[Decimal | None] = mapped_column(Numeric(12, 8))
-    drift: Mapped[Decimal | None] = mapped_column(Numeric(12, 8))
-    health_score: Mapped[Decimal | None] = mapped_column(Numeric(5, 1))
-    changed_at: Mapped[CreatedAt]
-
-
 class AccountValuation(Base):
     """Cash and holdings at the close of a session."""
 
