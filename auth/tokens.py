@@ -2,8 +2,6 @@
 there, at the start of each transaction (`auth.scope.enter`)."""
 
 import hmac
-import os
-import secrets
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
@@ -14,14 +12,14 @@ from uuid import UUID
 import jwt
 
 from auth.actor import Actor
+from auth.firm_keys import read_firm_keys
 from auth.roles import permissions_of
 from core.clock import now
 from core.config import get_settings
-from core.errors import InputError, NotSignedIn
+from core.errors import NotSignedIn
 
 ACCESS_LASTS = timedelta(minutes=10)
 _ALGORITHM = "HS256"
-_SECRET_BYTES_MIN = 32
 
 
 def make_access_token(*, user_id: int, email: str, role: str, epoch: int, sign_in_id: UUID | None) -> str:
@@ -74,29 +72,8 @@ def read_access_token(token: str, *, via: Literal["cookie", "bearer"]) -> Actor:
 
 @cache
 def _secrets() -> dict[str, bytes]:
-    """Key id -> secret, the one that signs first. ACIS_TOKEN_SECRETS, or a secret made once in var/keys."""
-    given = get_settings().token_secrets
-    words = [_made_secret()] if given is None else [word.strip() for word in given.split(",") if word.strip()]
-    short = [len(word) for word in words if len(word) < _SECRET_BYTES_MIN]
-    if short or not words:
-        raise InputError(
-            f"ACIS_TOKEN_SECRETS holds {'a secret of ' + str(short[0]) + ' characters' if short else 'nothing'}: give"
-            f" random secrets of at least {_SECRET_BYTES_MIN} characters, the newest first, commas between"
-        )
-    return {sha256(word.encode()).hexdigest()[:12]: word.encode() for word in words}
-
-
-def _made_secret() -> str:
-    path = get_settings().token_secret_file
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
-    with os.fdopen(handle, "w") as file:
-        secret = secrets.token_urlsafe(48)
-        file.write(secret)
-    return secret
+    settings = get_settings()
+    return read_firm_keys(settings.token_secrets, setting="ACIS_TOKEN_SECRETS", made_in=settings.token_secret_file)
 
 
 def csrf_token(sign_in_id: UUID) -> str:

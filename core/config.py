@@ -17,7 +17,7 @@ SOCKET_PATH_BYTES_MAX = 100
 
 
 class Settings(BaseSettings):
-    """What the environment may set. Every name is prefixed ACIS_ except the two customary URLs."""
+    """What the environment may set. Every name is prefixed ACIS_ except the customary URLs."""
 
     model_config = SettingsConfigDict(env_prefix="ACIS_", env_file=".env", extra="ignore", frozen=True)
 
@@ -34,8 +34,18 @@ class Settings(BaseSettings):
     signing_key: Path | None = Field(default=None, description="private key of training; made in var_dir if not given")
     trusted_keys: Path | None = Field(default=None, description="folder of the public keys whose models may serve")
     token_secrets: str | None = Field(default=None, description="secrets that sign access tokens, newest first")
+    vault_keys: str | None = Field(default=None, description="secrets that seal second factors at rest, newest first")
+    secure_cookies: bool | None = Field(default=None, description="cookies over TLS only; in production unless set")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     log_json: bool = False
+    api_host: str = Field(default="127.0.0.1", description="address that the API listens on")
+    api_port: int = Field(default=8000, ge=1, le=65_535)
+    api_processes: int = Field(default=2, ge=1, le=64, description="processes that answer on the API's port")
+    trusted_proxies: str = Field(default="", description="networks whose X-Forwarded-For is believed, commas between")
+    requests_per_minute: int = Field(default=100, ge=1, description="of one person; of one address, of strangers")
+    machine_requests_per_minute: int = Field(default=600, ge=1, description="of one machine's key")
+    metrics_token: str | None = Field(default=None, description="bearer token of /metrics; without it loopback only")
+    trace_endpoint: str | None = Field(default=None, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
 
     @model_validator(mode="after")
     def _production_names_its_servers(self) -> Self:
@@ -43,6 +53,7 @@ class Settings(BaseSettings):
             "DATABASE_URL": self.database_url,
             "REDIS_URL": self.redis_url,
             "ACIS_TOKEN_SECRETS": self.token_secrets,
+            "ACIS_VAULT_KEYS": self.vault_keys,
         }
         missing = [name for name, value in needed.items() if not value]
         if self.environment == "production" and missing:
@@ -106,6 +117,16 @@ class Settings(BaseSettings):
     def token_secret_file(self) -> Path:
         """The secret that signs access tokens where none is set: made on first use, shared by this machine's API."""
         return self.var_dir / "keys" / "token.secret"
+
+    @property
+    def vault_key_file(self) -> Path:
+        """The secret that seals second factors where none is set: made on first use. Lost, they must be reset."""
+        return self.var_dir / "keys" / "vault.secret"
+
+    @property
+    def cookies_are_secure(self) -> bool:
+        """Whether browsers send the sign-in's cookies over TLS only."""
+        return self.environment == "production" if self.secure_cookies is None else self.secure_cookies
 
     @property
     def trusted_keys_dir(self) -> Path:

@@ -7,7 +7,9 @@ AcisError                      500  something of ours is broken
 │   ├── NotASession            422  a date on which the exchange was closed; carries its neighbours
 │   └── KeyReused              422  an idempotency key that stood for another request
 ├── NotSignedIn                401  nobody, or somebody whose sign-in has ended
+│   └── SecondFactorNeeded     401  the password is right, and a code is needed as well
 ├── NotAllowed                 403  somebody who may not do this; says who may
+│   └── PasswordChangeNeeded   403  a temporary password stands for nothing but choosing an own one
 ├── TooMany                    429  too often; carries the seconds to wait
 ├── TooLarge                   413  more than is read in one go; names the limit
 ├── Refused                    409  a rule of the platform says no, with its reason
@@ -91,6 +93,18 @@ class NotAllowed(AcisError):
     http_status = 403
     exit_code = 2
     code = "not_allowed"
+
+
+class SecondFactorNeeded(NotSignedIn):
+    """The password is right, and a code is needed as well."""
+
+    code = "second_factor_needed"
+
+
+class PasswordChangeNeeded(NotAllowed):
+    """A temporary password stands for nothing but choosing an own one."""
+
+    code = "password_change_needed"
 
 
 class TooMany(AcisError):

@@ -11,7 +11,7 @@ from core.errors import InputError
 
 @pytest.fixture(autouse=True)
 def fresh_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    for name in ("DATABASE_URL", "REDIS_URL", "ACIS_ENVIRONMENT", "ACIS_THREADS", "ACIS_VAR_DIR"):
+    for name in (*NEEDED, "ACIS_ENVIRONMENT", "ACIS_THREADS", "ACIS_VAR_DIR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     get_settings.cache_clear()
@@ -19,20 +19,30 @@ def fresh_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[
     get_settings.cache_clear()
 
 
+NEEDED = {
+    "DATABASE_URL": "postgresql://db/acis",
+    "REDIS_URL": "redis://queue:6379/0",
+    "ACIS_TOKEN_SECRETS": "t" * 43,
+    "ACIS_VAULT_KEYS": "v" * 43,
+}
+
+
 class TestProduction:
-    @pytest.mark.parametrize("given", [{}, {"DATABASE_URL": "postgresql://db/acis"}, {"REDIS_URL": "redis://queue"}])
-    def test_needs_both_servers_named(self, monkeypatch: pytest.MonkeyPatch, given: dict[str, str]) -> None:
+    @pytest.mark.parametrize("absent", [[name] for name in NEEDED] + [list(NEEDED)], ids="+".join)
+    def test_names_what_is_not_set(self, monkeypatch: pytest.MonkeyPatch, absent: list[str]) -> None:
         monkeypatch.setenv("ACIS_ENVIRONMENT", "production")
-        for name, value in given.items():
-            monkeypatch.setenv(name, value)
-        with pytest.raises(InputError, match="production needs DATABASE_URL and REDIS_URL"):
+        for name, value in NEEDED.items():
+            if name not in absent:
+                monkeypatch.setenv(name, value)
+        with pytest.raises(InputError, match=f"production needs {' and '.join(absent)} to be set"):
             get_settings()
 
-    def test_starts_with_both(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_starts_with_all_and_sends_cookies_over_tls_only(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ACIS_ENVIRONMENT", "production")
-        monkeypatch.setenv("DATABASE_URL", "postgresql://db/acis")
-        monkeypatch.setenv("REDIS_URL", "redis://queue:6379/0")
+        for name, value in NEEDED.items():
+            monkeypatch.setenv(name, value)
         assert get_settings().queue_url == "redis://queue:6379/0"
+        assert get_settings().cookies_are_secure
 
 
 class TestBadValues:
