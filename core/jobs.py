@@ -1,16 +1,48 @@
 """The jobs that may be queued: a name and a typed payload each. What they do stands in `mlops/jobs/`."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
+from enum import Enum
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from core.progress import Progress, silent
+
+
+class Lane(Enum):
+    """Jobs of one lane wait for one another; those of different lanes do not."""
+
+    FIRM = "firm"  # what changes the firm's data and books, one at a time and in order
+    TRAINING = "training"  # hours of learning, which no night waits for
+    DESK = "desk"  # what a person waits for
+
 
 class Job(BaseModel):
-    """One job. It travels as JSON, so that no message can make a worker run code of its own."""
+    """One job. It travels as JSON, so that no message can make a worker run code of its own.
+
+    `is_cancellable`: whether a running one stops when asked; it does so where it next tells its progress.
+    `may_be_killed`: whether one that does not come to that may be ended by force, because all it does is begun anew.
+    `quiet_s_max`: seconds without a word of progress after which it counts as stuck.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: ClassVar[str]
+    lane: ClassVar[Lane] = Lane.FIRM
+    is_cancellable: ClassVar[bool] = True
+    may_be_killed: ClassVar[bool] = False
+    attempts_max: ClassVar[int] = 3
+    quiet_s_max: ClassVar[float] = 3600.0
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """What a job's work is told of its row: the number, who asked for it, and where progress is to be told."""
+
+    job_id: int
+    actor: str
+    progress: Progress = silent
 
 
 class BuildFeatures(Job):
@@ -33,6 +65,8 @@ class TrainScreener(Job):
     """
 
     name = "train-screener"
+    lane = Lane.TRAINING
+    may_be_killed = True
     strategies: tuple[str, ...] | None = None
     years: tuple[int, ...] | None = None
     algorithm: str | None = None
@@ -43,6 +77,8 @@ class TuneScreener(Job):
     """Search for parameters with `trials` proposals a strategy, before `years`, and train the best over those years."""
 
     name = "tune-screener"
+    lane = Lane.TRAINING
+    may_be_killed = True
     trials: int
     strategies: tuple[str, ...] | None = None
     years: tuple[int, ...] | None = None
@@ -53,6 +89,8 @@ class TrainAllocator(Job):
     """Train the allocator folds that are missing."""
 
     name = "train-allocator"
+    lane = Lane.TRAINING
+    may_be_killed = True
 
 
 class JudgeModels(Job):
@@ -66,6 +104,8 @@ class AuditLeaks(Job):
     """Probe the decision path for leaks, with stored rows up to `as_of`; without it, up to the newest session."""
 
     name = "audit-leaks"
+    lane = Lane.TRAINING
+    may_be_killed = True
     as_of: date | None = None
     is_deep: bool = False
 
@@ -88,3 +128,21 @@ class SyncTracking(Job):
     """Bring the models that the tracking server does not hold yet to it."""
 
     name = "sync-tracking"
+
+
+# Name -> class: what may be queued at all.
+KINDS: Mapping[str, type[Job]] = {
+    kind.name: kind
+    for kind in (
+        AuditLeaks,
+        BuildFeatures,
+        JudgeModels,
+        Nightly,
+        RespondToDrift,
+        SyncTracking,
+        TrainAllocator,
+        TrainScreener,
+        TuneScreener,
+        WatchDrift,
+    )
+}

@@ -14,19 +14,7 @@ from kombu.exceptions import OperationalError
 
 from core.config import get_settings
 from core.errors import NotASession, Refused, Unreachable
-from core.jobs import (
-    AuditLeaks,
-    BuildFeatures,
-    Job,
-    JudgeModels,
-    Nightly,
-    RespondToDrift,
-    SyncTracking,
-    TrainAllocator,
-    TrainScreener,
-    TuneScreener,
-    WatchDrift,
-)
+from core.jobs import KINDS, Job, Ticket
 from core.log import configure_logs, get_logger
 from mlops.schedule import beat_schedule
 from mlops.workers import BEAT, WORKER, ready_file
@@ -63,18 +51,7 @@ app.conf.update(
 )
 
 
-QUEUED: tuple[type[Job], ...] = (
-    BuildFeatures,
-    Nightly,
-    TrainScreener,
-    TuneScreener,
-    TrainAllocator,
-    AuditLeaks,
-    JudgeModels,
-    SyncTracking,
-    WatchDrift,
-    RespondToDrift,
-)
+QUEUED: tuple[type[Job], ...] = tuple(KINDS.values())
 
 
 def perform(kind: type[Job], payload: dict[str, Any]) -> str:
@@ -82,7 +59,7 @@ def perform(kind: type[Job], payload: dict[str, Any]) -> str:
     job = kind.model_validate(payload)
     work = import_module(f"mlops.jobs.{kind.name.replace('-', '_')}")
     try:
-        work.perform(job)
+        work.perform(job, Ticket(job_id=0, actor="celery"))
     except NotASession as reason:
         _log.info("no session, no work", job=kind.name, reason=str(reason))
         return "no session"

@@ -1,8 +1,12 @@
 """The visible list of jobs: file name -> what it does.
 
 A file holds the job as a function that a command calls in the foreground. One that may be queued also has
-`perform(job)`, which the worker calls with the parsed payload of `core/jobs.py`. Only the file of the job at hand is
-imported, so a night does not wait for the libraries of training.
+`perform(job, ticket) -> dict | None`, which the worker calls with the parsed payload and the `Ticket` of
+`core/jobs.py`: the row's number, who asked, and the progress to hand on. What it returns (JSON, and nothing about a
+client unless the row is private) is the job's result. A `Refused` or an `InputError` is an answer and final; where the
+database, the disk or another server fails, the job is tried again, so it must be safe to run twice. Progress is also
+where a job is stopped: a call may raise `Cancelled`. Only the file of the job at hand is imported, so a night does not
+wait for the libraries of training.
 """
 
 JOBS = {

@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 
 from core.clock import today_in_new_york
-from core.jobs import AuditLeaks
+from core.jobs import AuditLeaks, Ticket
 from core.progress import Progress, silent
 from core.version import code_commit
 from database.queries.bars import last_session_on
@@ -75,6 +75,7 @@ def run_audit_leaks(*, as_of: date | None = None, is_deep: bool = False, progres
     )
 
 
-def perform(job: AuditLeaks) -> None:
+def perform(job: AuditLeaks, ticket: Ticket) -> dict[str, Any]:
     """The worker's way in."""
-    run_audit_leaks(as_of=job.as_of, is_deep=job.is_deep)
+    report = run_audit_leaks(as_of=job.as_of, is_deep=job.is_deep, progress=ticket.progress)
+    return {"leak_audit_id": report.leak_audit_id, "status": report.status, "reason": report.reason}

@@ -1,6 +1,9 @@
 """Build the feature snapshots, one process at a time."""
 
-from core.jobs import BuildFeatures
+from dataclasses import asdict
+from typing import Any
+
+from core.jobs import BuildFeatures, Ticket
 from core.progress import Progress, silent
 from database.queries.runs import exclusive_run
 from database.session import transaction
@@ -18,6 +21,6 @@ def run_build_features(*, progress: Progress = silent) -> BuildReport:
         return build_features(progress=progress)
 
 
-def perform(_: BuildFeatures) -> None:
+def perform(_: BuildFeatures, ticket: Ticket) -> dict[str, Any]:
     """The worker's way in."""
-    run_build_features()
+    return asdict(run_build_features(progress=ticket.progress))

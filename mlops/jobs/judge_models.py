@@ -1,8 +1,10 @@
 """Let the gate judge the versions of a date anew; its word then decides who serves and who runs in shadow."""
 
+from dataclasses import asdict
 from datetime import date
+from typing import Any
 
-from core.jobs import JudgeModels
+from core.jobs import JudgeModels, Ticket
 from core.progress import Progress, silent
 from database.queries.runs import exclusive_run
 from database.session import transaction
@@ -27,6 +29,6 @@ def run_judge_models(*, as_of: date | None = None, progress: Progress = silent) 
     return candidates
 
 
-def perform(job: JudgeModels) -> None:
+def perform(job: JudgeModels, ticket: Ticket) -> dict[str, Any]:
     """The worker's way in."""
-    run_judge_models(as_of=job.as_of)
+    return {"judged": [asdict(one) for one in run_judge_models(as_of=job.as_of, progress=ticket.progress)]}

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
-from core.jobs import RespondToDrift
+from core.jobs import RespondToDrift, Ticket
 from core.progress import Progress, silent
 from database.queries.drift import runs_between
 from database.session import transaction
@@ -20,7 +20,8 @@ from market_data.calendars import next_session, sessions_between
 from ml_models.outcomes import outcomes
 from ml_models.service import StoredFold, plan_retraining, record_trials, store_fold, train_screeners
 from mlops.once import run_once, session_asked_for
-from registry.drift import drift_state, read_drift, watched_versions
+from registry.drift import read_drift, watched_versions
+from registry.drift_state import drift_state
 from registry.roles import standing_of
 from registry.service import Candidate, judge_candidates
 
@@ -174,6 +175,6 @@ def _response(
     )
 
 
-def perform(job: RespondToDrift) -> None:
+def perform(job: RespondToDrift, ticket: Ticket) -> dict[str, Any]:
     """The worker's way in."""
-    run_respond_to_drift(as_of=job.as_of)
+    return {"responses": run_respond_to_drift(as_of=job.as_of, progress=ticket.progress)}

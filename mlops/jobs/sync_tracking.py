@@ -1,10 +1,12 @@
 """Bring MLflow up to what the rows say, and count what was logged there by hand; nothing ever waits for it."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from core.config import get_settings
-from core.jobs import SyncTracking
+from core.jobs import SyncTracking, Ticket
 from core.progress import Progress, silent
 from database.queries.tracking import mirrored_state
 from database.session import transaction
@@ -44,9 +46,9 @@ def run_sync_tracking(*, progress: Progress = silent) -> SyncReport:
     return report
 
 
-def perform(_: SyncTracking) -> None:
+def perform(_: SyncTracking, ticket: Ticket) -> dict[str, Any]:
     """The worker's way in."""
-    run_sync_tracking()
+    return asdict(run_sync_tracking(progress=ticket.progress))
 
 
 def _mark_file() -> Path:

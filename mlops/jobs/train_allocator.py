@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from core.errors import InputError
-from core.jobs import TrainAllocator
+from core.jobs import TrainAllocator, Ticket
 from core.progress import Progress, silent
 from database.queries.runs import exclusive_run
 from database.session import transaction
@@ -109,9 +109,14 @@ def run_train_allocator(
     return AllocatorReport(tuple(trained), tuple(extended), tuple(tables), time.monotonic() - begun)
 
 
-def perform(_: TrainAllocator) -> None:
+def perform(_: TrainAllocator, ticket: Ticket) -> dict[str, Any]:
     """The worker's way in."""
-    run_train_allocator()
+    report = run_train_allocator(progress=ticket.progress)
+    return {
+        "trained": [f"{fold.strategy} {fold.year}: {fold.reason}" for fold in report.trained],
+        "extended": [f"{fold.strategy} {fold.year}" for fold in report.extended],
+        "seconds": report.seconds,
+    }
 
 
 def _work(

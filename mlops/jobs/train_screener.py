@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
-from core.jobs import TrainScreener
+from core.jobs import TrainScreener, Ticket
 from core.progress import Progress, silent
 from database.queries.models import STANDARD_SCREENER
 from database.queries.runs import exclusive_run
@@ -98,9 +98,17 @@ def run_train_screener(
     )
 
 
-def perform(job: TrainScreener) -> None:
+def perform(job: TrainScreener, ticket: Ticket) -> dict[str, Any]:
     """The worker's way in."""
-    run_train_screener(strategies=job.strategies, years=job.years, algorithm=job.algorithm, full=job.full)
+    report = run_train_screener(
+        strategies=job.strategies, years=job.years, algorithm=job.algorithm, full=job.full, progress=ticket.progress
+    )
+    return {
+        "folds_total": report.folds_total,
+        "trained": [f"{fold.strategy} {fold.year}" for fold in report.trained],
+        "extended": [f"{fold.strategy} {fold.year}" for fold in report.extended],
+        "seconds": report.seconds,
+    }
 
 
 def _carry_out(plan: TrainingPlan, progress: Progress) -> tuple[list[StoredFold], list[StoredFold]]:

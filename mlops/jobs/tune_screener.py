@@ -9,7 +9,7 @@ from typing import Any
 
 from core.config import get_settings
 from core.errors import DataMissing, InputError
-from core.jobs import TuneScreener
+from core.jobs import TuneScreener, Ticket
 from core.progress import Progress, silent
 from database.queries.models import STANDARD_SCREENER
 from database.queries.runs import exclusive_run
@@ -113,9 +113,20 @@ def run_tune_screener(
     return TuningReport(tuple(tunings), tuple(trained), tuple(judgements), time.monotonic() - begun)
 
 
-def perform(job: TuneScreener) -> None:
+def perform(job: TuneScreener, ticket: Ticket) -> dict[str, Any]:
     """The worker's way in."""
-    run_tune_screener(trials=job.trials, strategies=job.strategies, years=job.years, algorithm=job.algorithm)
+    report = run_tune_screener(
+        trials=job.trials,
+        strategies=job.strategies,
+        years=job.years,
+        algorithm=job.algorithm,
+        progress=ticket.progress,
+    )
+    return {
+        "tunings": [asdict(tuning) for tuning in report.tunings],
+        "trained": [f"{fold.strategy} {fold.year}" for fold in report.trained],
+        "seconds": report.seconds,
+    }
 
 
 def _search_all(plan: TuningPlan, trials: int, progress: Progress) -> list[Tuning]:

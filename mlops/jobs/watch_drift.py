@@ -4,7 +4,7 @@ import time
 from datetime import date
 from typing import Any
 
-from core.jobs import WatchDrift
+from core.jobs import WatchDrift, Ticket
 from core.progress import Progress, silent
 from database.session import transaction
 from ml_models.outcomes import outcomes
@@ -79,6 +79,6 @@ def _answer(report: DriftReport) -> dict[str, Any]:
     }
 
 
-def perform(job: WatchDrift) -> None:
+def perform(job: WatchDrift, ticket: Ticket) -> dict[str, Any]:
     """The worker's way in."""
-    run_watch_drift(as_of=job.as_of)
+    return run_watch_drift(as_of=job.as_of, progress=ticket.progress)

@@ -19,13 +19,13 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
     """Jobs end here instead of in their files."""
     seen: list[Job] = []
     stand_in = ModuleType("stand_in")
-    stand_in.perform = seen.append  # type: ignore[attr-defined]  # a module made by hand
+    stand_in.perform = lambda job, _: seen.append(job)  # type: ignore[attr-defined]  # a module made by hand
     monkeypatch.setattr(mlops.celery_app, "import_module", lambda _: stand_in)
     return seen
 
 
 def refusing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    def fail(_: Job) -> None:
+    def fail(_: Job, __: object) -> None:
         raise error
 
     stand_in = ModuleType("stand_in")
