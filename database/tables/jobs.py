@@ -31,7 +31,7 @@ class QueuedJob(Base):
     timetable carries the day that it is for in `due_on`, once per name. A running job's `heartbeat_at` is renewed by
     its process; one that has gone stale is queued again until `attempts_max`. A job that tells of clients carries
     `client_id` or `account_id`, and `is_private` where it tells of any; others may be seen by all who may see jobs.
-    `event_count` numbers the job's events without a gap.
+    `event_count` numbers the job's events without a gap. A job that is tried again waits until `not_before_at`.
     """
 
     __tablename__ = "jobs"
@@ -46,6 +46,7 @@ class QueuedJob(Base):
         Index("ix_jobs_requested_by", "requested_by"),
         Index("ix_jobs_account_id", "account_id"),
         Index("ix_jobs_client_id", "client_id"),
+        Index("ix_jobs_name_created_at", "name", "created_at"),
     )
 
     job_id: Mapped[Id]
@@ -69,6 +70,7 @@ class QueuedJob(Base):
     event_count: Mapped[int] = mapped_column(Integer, server_default="0")
     request_id: Mapped[str | None] = mapped_column(String(64))
     created_at: Mapped[CreatedAt]
+    not_before_at: Mapped[datetime | None]
     sent_at: Mapped[datetime | None]
     started_at: Mapped[datetime | None]
     heartbeat_at: Mapped[datetime | None]
@@ -91,3 +93,22 @@ class JobEvent(Base):
     at: Mapped[datetime]
     kind: Mapped[str] = mapped_column(String(16))
     body: Mapped[dict[str, Any]]
+
+
+class TimetableEntry(Base):
+    """Since when an entry of the timetable is known: what was due before was not missed."""
+
+    __tablename__ = "timetable_entries"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    known_since_at: Mapped[datetime]
+
+
+class Heartbeat(Base):
+    """The last sign of life of a process that everybody depends on, by what it is."""
+
+    __tablename__ = "heartbeats"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    worker: Mapped[str] = mapped_column(String(100))
+    at: Mapped[datetime]

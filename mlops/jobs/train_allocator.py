@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from core.errors import InputError
-from core.jobs import TrainAllocator, Ticket
+from core.jobs import Ticket, TrainAllocator
 from core.progress import Progress, silent
 from database.queries.runs import exclusive_run
 from database.session import transaction

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
-from core.jobs import TrainScreener, Ticket
+from core.jobs import Ticket, TrainScreener
 from core.progress import Progress, silent
 from database.queries.models import STANDARD_SCREENER
 from database.queries.runs import exclusive_run

@@ -9,7 +9,7 @@ from typing import Any
 
 from core.config import get_settings
 from core.errors import DataMissing, InputError
-from core.jobs import TuneScreener, Ticket
+from core.jobs import Ticket, TuneScreener
 from core.progress import Progress, silent
 from database.queries.models import STANDARD_SCREENER
 from database.queries.runs import exclusive_run

@@ -4,7 +4,7 @@ import time
 from datetime import date
 from typing import Any
 
-from core.jobs import WatchDrift, Ticket
+from core.jobs import Ticket, WatchDrift
 from core.progress import Progress, silent
 from database.session import transaction
 from ml_models.outcomes import outcomes
