@@ -21,7 +21,7 @@ from database.session import Session
 from database.tables.models import ModelVersion
 from quant import bootstrap, overfitting, sharpe, stats
 from registry import gate
-from registry.drift import DriftState, drift_state
+from registry.drift_state import DriftState, drift_state
 from registry.gate import Evidence, Purge
 from registry.leaks import LeakState, leak_state
 from registry.trials import ReturnSeries, count_trials

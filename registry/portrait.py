@@ -20,14 +20,14 @@ from database.queries.trials import ReturnSeries, read_returns
 from database.queries.verdicts import newest_verdicts
 from database.session import Session
 from database.tables.models import ModelVersion
+from database.tables.shadow import START_CENTS
 from database.tables.verdicts import GateVerdict
 from quant.stats import SESSIONS_A_YEAR, daily_returns, measure_performance
 from registry.alerts import open_alerts
 from registry.decisions import version_named, versions_named
-from registry.drift import DriftState
+from registry.drift_state import DriftState
 from registry.evidence import OWN, REFERENCE, drift_of_inputs
 from registry.roles import Standing, standing
-from registry.shadow_book import START_CENTS
 
 NOTE = "out of sample, net of costs, hypothetical"
 NOT_JUDGED = "not judged"

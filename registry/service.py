@@ -9,7 +9,7 @@ from database.session import Session
 from database.tables.models import ModelVersion
 from database.tables.verdicts import GateVerdict
 from registry.alerts import raise_alert
-from registry.drift import FORGOTTEN_DAYS
+from registry.drift_state import FORGOTTEN_DAYS
 from registry.evidence import Docket, drift_of_inputs
 from registry.roles import (
     FAIL,

@@ -22,14 +22,14 @@ from database.queries.shadow import Decision, Key, LaneDay
 from database.queries.verdicts import newest_verdict
 from database.session import Session
 from database.tables.models import ModelVersion
-from database.tables.shadow import ShadowDay
+from database.tables.shadow import START_CENTS, ShadowDay
 from market_data.calendars import sessions_between
 from quant.costs import VOLUME_SESSIONS
 from registry import shadow_book
 from registry.alerts import raise_alert
 from registry.roles import PASS, Standing, challengers, champions, promote, rollback, standing_of
 from registry.serving import title
-from registry.shadow_book import START_CENTS, Books, Decided
+from registry.shadow_book import Books, Decided
 from registry.succession import Word, keep_in_office, let_in
 
 ACTOR = "shadow ledger"

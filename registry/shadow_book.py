@@ -14,7 +14,6 @@ import numpy.typing as npt
 from quant.costs import STANDARD_COSTS
 from quant.simulator import CENTS_A_DOLLAR, TICKS_A_DOLLAR, cost_terms, market_value, settle, target_orders
 
-START_CENTS = 1_000_000 * CENTS_A_DOLLAR
 # As the allocator is judged: a cash floor, and no trade that is not worth its commission.
 CASH_WEIGHT_MIN = 0.02
 TRADE_CENTS_MIN = 500 * CENTS_A_DOLLAR

@@ -15,8 +15,9 @@ from market_data.calendars import sessions_between
 from market_data.service import latest_session, require_session
 from mlops.jobs.respond_to_drift import run_respond_to_drift
 from mlops.jobs.watch_drift import run_watch_drift
-from registry.drift import DriftReport, drift_state, report
+from registry.drift import DriftReport, report
 from registry.drift_history import alarm_history
+from registry.drift_state import drift_state
 
 group = typer.Typer(invoke_without_command=True)
 AsOfOption = Annotated[str | None, typer.Option("--as-of", help="Session (YYYY-MM-DD); default: the latest.")]

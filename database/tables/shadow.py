@@ -8,6 +8,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from database.base import Base, CreatedAt
 
+# A lane begins with 1,000,000 USD in cash.
+START_CENTS = 100_000_000
 LANES = ("served", "plain", "screener", "allocator")
 
 

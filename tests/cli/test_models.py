@@ -9,9 +9,8 @@ import pytest
 
 from cli.main import run
 from database.session import transaction
-from database.tables.shadow import ShadowDay
+from database.tables.shadow import START_CENTS, ShadowDay
 from registry.service import judge_candidates
-from registry.shadow_book import START_CENTS
 from tests.factories.market import create_market
 from tests.factories.trials import create_audit, create_candidate, create_reading
 

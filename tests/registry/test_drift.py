@@ -18,7 +18,8 @@ from database.tables.drift import DriftReading
 from database.tables.models import ModelVersion
 from market_data.calendars import sessions_between
 from registry import drift, panels
-from registry.drift import drift_state, read_drift
+from registry.drift import read_drift
+from registry.drift_state import drift_state
 from tests.factories.models import create_model
 from tests.factories.panels import make_panel
 

@@ -16,14 +16,14 @@ from sqlalchemy.orm import Session
 from database.tables.allocations import Allocation, AllocationWeight
 from database.tables.models import ModelVersion
 from database.tables.scores import ScoreBatch
-from database.tables.shadow import ShadowDay
+from database.tables.shadow import START_CENTS, ShadowDay
 from market_data.calendars import sessions_between
 from quant.backtest import Backtest, Prices, run_backtest
 from registry import shadow_book
 from registry.alerts import open_alerts
 from registry.roles import champions, standing_of
 from registry.shadow import FORGOTTEN_DAYS, Finding, keep_ledger, review
-from registry.shadow_book import CASH_WEIGHT_MIN, START_CENTS, TRADE_CENTS_MIN, Books, Decided
+from registry.shadow_book import CASH_WEIGHT_MIN, TRADE_CENTS_MIN, Books, Decided
 from registry.succession import SESSIONS_MIN
 from tests.factories.market import Market, create_market
 from tests.factories.models import create_model
