@@ -38,9 +38,14 @@ class Job(BaseModel):
 
 @dataclass(frozen=True)
 class Ticket:
-    """What a job's work is told of its row: the number, who asked for it, and where progress is to be told."""
+    """What a job's work is told of its row: the number, who asked for it, and where progress is to be told.
+
+    `origin_id` is the number that the work was first asked for under: of a job that repeats another, the other's. Rows
+    that belong to a job (a back-test, a report) are found by it.
+    """
 
     job_id: int
+    origin_id: int
     actor: str
     progress: Progress = silent
 

@@ -59,7 +59,7 @@ def perform(kind: type[Job], payload: dict[str, Any]) -> str:
     job = kind.model_validate(payload)
     work = import_module(f"mlops.jobs.{kind.name.replace('-', '_')}")
     try:
-        work.perform(job, Ticket(job_id=0, actor="celery"))
+        work.perform(job, Ticket(job_id=0, origin_id=0, actor="celery"))
     except NotASession as reason:
         _log.info("no session, no work", job=kind.name, reason=str(reason))
         return "no session"

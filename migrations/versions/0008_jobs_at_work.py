@@ -30,7 +30,7 @@ def upgrade() -> None:
     )
     op.execute("""
         create function tell_accounts() returns trigger
-        language plpgsql security definer set search_path = public as $$
+        language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
         begin
             perform pg_notify('acis_events', tg_table_name || ':' || account_id)
             from (select distinct account_id from changed) c join accounts using (account_id)
