@@ -11,6 +11,7 @@ from cli.output import print_json, print_table, say
 from clients.service import (
     PAPER_BOOK,
     ClientAccount,
+    Opening,
     add_client,
     change_mandate,
     halt,
@@ -76,6 +77,7 @@ def _row(account: ClientAccount) -> tuple[Any, ...]:
 def add(
     name: Annotated[str, typer.Argument(help="The client's name.")],
     household: Annotated[str | None, typer.Option(help="Household; by default one of the client's own.")] = None,
+    household_id: Annotated[int | None, typer.Option(help="Its number, where several bear the name.")] = None,
     risk_tolerance: Annotated[str, typer.Option(help="conservative, balanced or growth.")] = "balanced",
     cash: Annotated[str, typer.Option(help="Opening deposit in USD.")] = "1000000",
     opened_on: Annotated[str | None, typer.Option(help="First session (YYYY-MM-DD); default: the latest.")] = None,
@@ -87,18 +89,22 @@ def add(
     """Add a client with a paper account and the tolerance's default mandate."""
     with transaction() as session:
         opened = parse_date(opened_on, "--opened-on") if opened_on else latest_session(session)
-        account = add_client(
+        _, account = add_client(
             session,
-            household=household or f"{name} household",
+            household=household or (f"{name} household" if household_id is None else None),
+            household_id=household_id,
             name=name,
-            opened_on=require_session(opened),
             risk_tolerance=risk_tolerance,
-            initial_cash_usd=cash,
             email=email,
-            limits={"preferred_strategy": parse_strategy(strategy)} if strategy else None,
-            known_strategies=STRATEGIES,
-            autonomous=not approval,
+            opening=Opening(
+                opened_on=require_session(opened),
+                initial_cash_usd=cash,
+                limits={"preferred_strategy": parse_strategy(strategy)} if strategy else None,
+                known_strategies=STRATEGIES,
+                autonomous=not approval,
+            ),
         )
+        assert account is not None
         open_paper_account(session, account_id=account.account_id)
         account_id = account.account_id
     _answer({"account_id": account_id, "client": name, "opened_on": opened}, as_json)
@@ -122,13 +128,14 @@ def mandate(
         else:
             wanted[field] = value
     with transaction() as session:
-        version = change_mandate(
+        changed = change_mandate(
             session,
             account_id=account_id,
             effective_on=parse_date(effective_on, "--effective-on"),
             changes=wanted,
             known_strategies=STRATEGIES,
         )
+        version = changed.version
     _answer({"account_id": account_id, "mandate_version": version}, as_json)
 
 

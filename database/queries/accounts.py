@@ -8,23 +8,33 @@ from typing import Any
 
 from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
+from sqlalchemy.exc import IntegrityError
 
 from core.clock import now
 from database.session import Session
 from database.tables.accounts import Account, AutonomousSetting, EsgFlag, Mandate, Restriction
+from database.tables.households import Client
 
 
 def accounts_in_book(session: Session, *, book: str, as_of: date | None = None) -> list[Account]:
-    """Accounts of `book` that are not closed, those opened not after `as_of` where given; by id."""
-    query = select(Account).where(Account.book == book, Account.status != "closed").order_by(Account.account_id)
+    """Accounts of `book` at work, those opened not after `as_of` where given; by id.
+
+    Neither closed ones nor those of archived clients.
+    """
+    query = (
+        select(Account)
+        .join(Client, Client.client_id == Account.client_id)
+        .where(Account.book == book, Account.status != "closed", Client.archived_at.is_(None))
+        .order_by(Account.account_id)
+    )
     if as_of is not None:
         query = query.where(Account.opened_on <= as_of)
     return list(session.scalars(query))
 
 
-def find_account(session: Session, *, account_id: int) -> Account | None:
-    """One account."""
-    return session.get(Account, account_id)
+def find_account(session: Session, *, account_id: int, is_locked: bool = False) -> Account | None:
+    """One account; locked until the transaction ends where it is about to be changed."""
+    return session.get(Account, account_id, with_for_update=is_locked, populate_existing=is_locked)
 
 
 def mandates_on(session: Session, *, account_ids: Collection[int], as_of: date) -> dict[int, Mandate]:
@@ -41,6 +51,12 @@ def mandates_on(session: Session, *, account_ids: Collection[int], as_of: date) 
 def newest_mandates(session: Session, *, account_ids: Collection[int]) -> dict[int, Mandate]:
     """The highest version of each account, in force already or later."""
     return mandates_on(session, account_ids=account_ids, as_of=date.max)
+
+
+def mandate_versions(session: Session, *, account_id: int) -> list[Mandate]:
+    """Every version of the account's mandate, newest first."""
+    query = select(Mandate).where(Mandate.account_id == account_id).order_by(Mandate.version.desc())
+    return list(session.scalars(query))
 
 
 def restrictions_of(session: Session, *, account_ids: Collection[int]) -> dict[int, list[Restriction]]:
@@ -88,29 +104,51 @@ def autonomous_accounts(session: Session, *, account_ids: Collection[int]) -> se
     return set(session.scalars(query))
 
 
-def enabled_accounts(session: Session, *, account_ids: Collection[int]) -> set[int]:
-    """Those of `account_ids` whose autonomous setting is on, paused or not."""
-    query = select(AutonomousSetting.account_id).where(
-        AutonomousSetting.account_id.in_(account_ids), AutonomousSetting.enabled
-    )
-    return set(session.scalars(query))
-
-
 def find_autonomous_setting(session: Session, *, account_id: int) -> AutonomousSetting | None:
     """The account's autonomous setting."""
     return session.get(AutonomousSetting, account_id)
 
 
 def add_account(
-    session: Session, *, client_id: int, name: str, kind: str, book: str, opened_on: date, initial_cash_usd: Decimal
-) -> Account:
-    """A new, active account; its opening deposit is trading's to book."""
+    session: Session,
+    *,
+    client_id: int,
+    name: str,
+    kind: str,
+    book: str,
+    opened_on: date,
+    initial_cash_usd: Decimal,
+    taxation: str,
+) -> Account | None:
+    """A new, active account; its opening deposit is trading's to book. None where the client has one of that name."""
     account = Account(
-        client_id=client_id, name=name, kind=kind, book=book, opened_on=opened_on, initial_cash_usd=initial_cash_usd
+        client_id=client_id,
+        name=name,
+        kind=kind,
+        book=book,
+        opened_on=opened_on,
+        initial_cash_usd=initial_cash_usd,
+        taxation=taxation,
     )
-    session.add(account)
-    session.flush()
+    try:
+        with session.begin_nested():
+            session.add(account)
+            session.flush()
+    except IntegrityError:
+        return None
     return account
+
+
+def change_account(session: Session, *, account: Account, values: Mapping[str, Any]) -> bool:
+    """Set columns of the account; False where the client has another of that name."""
+    try:
+        with session.begin_nested():
+            for column, value in values.items():
+                setattr(account, column, value)
+            session.flush()
+    except IntegrityError:
+        return False
+    return True
 
 
 def add_mandate(session: Session, *, account_id: int, effective_on: date, limits: Mapping[str, Any]) -> Mandate:
@@ -202,6 +240,11 @@ def instrument_ids_by_symbol(session: Session, *, symbols: Collection[str]) -> d
 def known_sectors(session: Session) -> list[str]:
     """Names of the sectors that instruments carry, sorted."""
     return list(session.scalars(text("select distinct sector from instruments where sector is not null order by 1")))
+
+
+def known_esg_flags(session: Session) -> list[str]:
+    """Names of the ESG flags that were uploaded, sorted."""
+    return list(session.scalars(select(EsgFlag.flag).distinct().order_by(EsgFlag.flag)))
 
 
 def halt_account(session: Session, *, account_id: int, reason: str) -> None:

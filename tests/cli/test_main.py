@@ -97,7 +97,7 @@ class TestClient:
         acis("client add Twin", capsys, monkeypatch)
         code, _, err = acis("client add Twin", capsys, monkeypatch)
         assert code == 2
-        assert "a client of that name exists" in err
+        assert "has a client of that name" in err
 
 
 class TestData:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from auth.audit import read_trail
 from clients import service
-from core.errors import InputError, UnknownName
+from core.errors import InputError, NotFound, Refused
 from database.queries import accounts as queries
 from tests.factories.quotes import create_stock
 
@@ -17,9 +17,11 @@ OPENED = date(2017, 6, 1)
 
 
 def add(session: Session, **options: Any) -> int:
-    account = service.add_client(
-        session, **{"household": "Oak household", "name": "Nora Oak", "opened_on": OPENED, **options}
-    )
+    given = {"household": "Oak household", "name": "Nora Oak", **options}
+    of_account = {"opened_on", "initial_cash_usd", "limits", "autonomous", "known_strategies"}
+    opening = service.Opening(**{"opened_on": OPENED, **{key: given.pop(key) for key in of_account & set(given)}})
+    _, account = service.add_client(session, **given, opening=opening)
+    assert account is not None
     return account.account_id
 
 
@@ -66,8 +68,26 @@ class TestAddClient:
 
     def test_refuses_a_name_that_is_taken(self, session: Session) -> None:
         add(session)
-        with pytest.raises(InputError, match="'Nora Oak', and a client of that name exists"):
+        with pytest.raises(InputError, match="has a client of that name"):
             add(session)
+
+
+    def test_two_families_may_have_a_member_of_one_name(self, session: Session) -> None:
+        add(session)
+        add(session, household="Another Oak household")
+        assert [client.client for client in service.list_clients(session)] == ["Nora Oak", "Nora Oak"]
+
+    def test_a_household_name_that_two_bear_is_told_with_their_numbers(self, session: Session) -> None:
+        first, second = (service.add_household(session, name="Oak household").household_id for _ in range(2))
+        with pytest.raises(InputError, match=f"2 households are called: give household_id {first} or {second}"):
+            add(session)
+        add(session, household=None, household_id=second)
+
+    def test_joins_no_archived_household(self, session: Session) -> None:
+        home = service.add_household(session, name="Oak household").household_id
+        service.archive_household(session, household_id=home, reason="moved away", actor="ann")
+        with pytest.raises(Refused, match="restore it first"):
+            add(session, household=None, household_id=home)
 
 
 class TestChangeMandate:
@@ -76,7 +96,7 @@ class TestChangeMandate:
         version = service.change_mandate(
             session, account_id=account_id, effective_on=date(2017, 7, 1), changes={"cash_weight_min": "0.2"}
         )
-        assert version == 2
+        assert version.version == 2
         for as_of, minimum in ((date(2017, 6, 30), "0.05"), (date(2017, 7, 1), "0.2")):
             mandate = queries.mandates_on(session, account_ids=[account_id], as_of=as_of)[account_id]
             assert mandate.cash_weight_min == Decimal(minimum)
@@ -94,7 +114,7 @@ class TestChangeMandate:
     def test_no_change_is_no_version(self, session: Session) -> None:
         account_id = add(session)
         changes = {"cash_weight_min": "0.05"}
-        assert service.change_mandate(session, account_id=account_id, effective_on=OPENED, changes=changes) == 1
+        assert service.change_mandate(session, account_id=account_id, effective_on=OPENED, changes=changes).version == 1
 
     def test_refuses_to_change_the_past(self, session: Session) -> None:
         account_id = add(session)
@@ -104,7 +124,7 @@ class TestChangeMandate:
             )
 
     def test_refuses_an_unknown_account(self, session: Session) -> None:
-        with pytest.raises(UnknownName, match="unknown account '-1'"):
+        with pytest.raises(NotFound, match="no account -1"):
             service.change_mandate(session, account_id=-1, effective_on=OPENED, changes={})
 
 
@@ -186,6 +206,7 @@ class TestSampleClients:
         assert balanced.mandate["preferred_strategy"] is None
         assert growth.mandate["preferred_strategy"] == "momentum_largecap"
         assert len({client.household for client in clients.values()}) == 3
+        assert [client.autonomous for client in (conservative, balanced, growth)] == [True, False, True]
 
     def test_a_second_call_changes_nothing(self, session: Session) -> None:
         create_stock(session, "MO", sector="Consumer Staples")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from clients.service import add_client
+from clients.service import Opening, add_client
 from core.errors import DataMissing, InputError, NotASession, Refused
 from database.queries.models import valid_models
 from database.queries.runs import exclusive_run
@@ -48,7 +48,9 @@ def market(committed_database: str) -> Market:
         verdict = create_verdict(session, model, verdict="not_proven")
         create_role(session, model, action="override", verdict=verdict)
         for name, autonomous in (("Ada", True), ("Ben", False)):
-            account = add_client(session, household=name, name=name, opened_on=NIGHT, autonomous=autonomous)
+            opening = Opening(opened_on=NIGHT, autonomous=autonomous)
+            _, account = add_client(session, household=name, name=name, opening=opening)
+            assert account is not None
             open_paper_account(session, account_id=account.account_id)
     return market
 

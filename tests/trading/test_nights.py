@@ -248,7 +248,7 @@ class TestOpening:
         assert balance == {"capital": D("-1000000.00"), "cash": D("1000000.00")}
 
     def test_unknown_account_is_refused(self, session: Session) -> None:
-        with pytest.raises(InputError, match="account_id is 99"):
+        with pytest.raises(InputError, match="no account 99 here"):
             service.open_paper_account(session, account_id=99)
 
     def test_a_clone_has_the_limits_and_a_fresh_deposit(self, session: Session) -> None:
