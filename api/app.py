@@ -1,47 +1,64 @@
-"""The service: one application, made by `create_app`; `uvicorn api.app:create_app --factory` serves it."""
+"""The service: one application, made by `create_app`; `acis api serve` serves it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
 
 from api import errors
-from api.openapi import describe
+from api.limits import Limits
+from api.middleware import PREFIX, Frame
+from api.openapi import TAGS, describe
+from api.rate import Rates
 from api.routes import ROUTERS
 from core.config import get_settings
 from core.log import configure_logs
+from core.version import release
 from database.session import dispose, require_limited_role
 
-PREFIX = "/api/v1"
+# Found by those who run the service, not by its users: outside the versioned part.
+UNVERSIONED = frozenset({"health"})
 
 
 def create_app() -> FastAPI:
     """The application. It refuses to start on a database role that no policy binds."""
     app = FastAPI(
         title="ACIS",
-        version="1",
+        summary="Machine-learned portfolios that financial advisors can explain and trust.",
+        version=release(),
         openapi_url=f"{PREFIX}/openapi.json",
+        openapi_tags=TAGS,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         lifespan=_life,
         generate_unique_id_function=_operation_id,
+        telemetry={"metrics": False, "logs": False, "auto_configure": False},
     )
+    app.state.rates = Rates()
+    app.add_middleware(Limits)
+    app.add_middleware(Frame, trusted_proxies=get_settings().trusted_proxies)
     errors.install(app)
-    for router in ROUTERS.values():
-        app.include_router(router, prefix=PREFIX)
+    for word, router in ROUTERS.items():
+        app.include_router(router, prefix="" if word in UNVERSIONED else PREFIX)
     describe(app)
     return app
 
 
 @asynccontextmanager
-async def _life(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
-    configure_logs(get_settings())
+async def _life(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+    settings = get_settings()
+    configure_logs(settings)
+    # A thread without a connection to work with would only wait for one.
+    current_default_thread_limiter().total_tokens = settings.api_connections
     await run_in_threadpool(require_limited_role)
+    app.state.rates.open()
     yield {}
+    await app.state.rates.close()
     await run_in_threadpool(dispose)
 
 

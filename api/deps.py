@@ -8,10 +8,11 @@ from typing import Annotated, Any
 from fastapi import Depends, Query, Request
 
 from api.credentials import read_credentials
+from api.rate import Rates, Standing, admit
 from auth.actor import Actor
 from auth.roles import PERMISSIONS
 from auth.scope import enter
-from core.errors import NotAllowed
+from core.errors import NotAllowed, NotSignedIn
 from core.log import bind_log
 from database.session import Session, limited_transaction
 
@@ -28,11 +29,19 @@ class Needs:
         self.permission = permission
 
     async def __call__(self, request: Request) -> Actor:
-        """Who acts. NotSignedIn without a good token, NotAllowed where the role or key lacks the permission."""
-        credentials = read_credentials(request)
-        actor = await credentials.resolve()
+        """Who acts. NotSignedIn without a good token, TooMany, NotAllowed where role or key lacks the permission."""
+        rates: Rates = request.app.state.rates
+        blocked = rates.blocked(request.state.address)
+        if blocked is not None:
+            _count(request, blocked)
+        try:
+            actor = await read_credentials(request).resolve()
+        except NotSignedIn:
+            _count(request, await rates.charge_stranger(request.state.address))
+            raise
         bind_log(user_id=actor.user_id)
         request.state.actor = actor
+        _count(request, await rates.charge(actor))
         if not actor.may(self.permission):
             roles = ", ".join(sorted(PERMISSIONS[self.permission]))
             raise NotAllowed(f"the role {actor.role} has no right {self.permission}: ask somebody who is {roles}")
@@ -40,10 +49,17 @@ class Needs:
 
 
 class Public:
-    """Declares that a route is for everybody, so that none is open by oversight."""
+    """Declares that a route is for everybody, so that none is open by oversight; counted by address."""
 
-    async def __call__(self) -> None:
-        """Nothing is asked."""
+    async def __call__(self, request: Request) -> None:
+        """TooMany where the address has used its minute up."""
+        rates: Rates = request.app.state.rates
+        _count(request, await rates.charge_stranger(request.state.address))
+
+
+def _count(request: Request, standing: Standing) -> None:
+    request.state.rate = standing  # the frame tells it in the answer's headers
+    admit(standing)
 
 
 def needs(permission: str) -> Any:
@@ -59,8 +75,7 @@ def public() -> Any:
 @contextmanager
 def desk(actor: Actor) -> Iterator[Session]:
     """The actor's transaction: sees and writes only the rows that are theirs to see."""
-    with limited_transaction() as session:
-        enter(session, actor)
+    with limited_transaction(lambda session: enter(session, actor)) as session:
         yield session
 
 

@@ -89,6 +89,11 @@ class Settings(BaseSettings):
         return self.var_dir / "mlflow"
 
     @property
+    def inbox_dir(self) -> Path:
+        """Folder into which vendors' files of bars are put; the morning's job brings them in."""
+        return self.var_dir / "inbox"
+
+    @property
     def run_dir(self) -> Path:
         """Folder of what the processes that `acis up` supervises tell about themselves: ids and readiness."""
         return self.var_dir / "run"
@@ -151,3 +156,9 @@ def child_environment(**extra: str) -> dict[str, str]:
 def switch_telemetry_off() -> None:
     """Tell libraries that would report their use to their makers not to; they ask the environment at import."""
     os.environ.update({"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"})
+
+
+def shared_metrics_dir() -> Path | None:
+    """Folder in which several API processes count together; None where this one counts for itself."""
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    return None if folder is None else Path(folder)

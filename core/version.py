@@ -2,10 +2,17 @@
 
 import subprocess
 from functools import cache
+from importlib.metadata import version
 
 from core.config import REPOSITORY, get_settings
 
 UNKNOWN = "unknown"
+
+
+@cache
+def release() -> str:
+    """The release that is installed."""
+    return version("acis")
 
 
 @cache

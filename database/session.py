@@ -7,9 +7,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.exc import DataError, OperationalError, TimeoutError
 from sqlalchemy.exc import DBAPIError as DatabaseError
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import QueuePool
 
 from core.config import get_settings
 from core.errors import InputError, Refused, Unreachable
@@ -20,10 +21,12 @@ __all__ = [
     "Session",
     "advisory_lock",
     "after_commit",
+    "connections_in_use",
     "create_database_if_missing",
     "database_url",
     "dispose",
     "engine",
+    "is_bad_value",
     "limited_engine",
     "limited_transaction",
     "limited_url",
@@ -34,6 +37,7 @@ __all__ = [
 APPLICATION_DATABASE = "acis"
 API_ROLE = "acis_api"
 _AFTER_COMMIT = "after_commit"
+_CONNECTION_WAIT_S = 3.0
 
 
 def with_database(url: str, database: str) -> str:
@@ -97,22 +101,44 @@ def _libpq(url: str, name: str) -> str:
 @cache
 def engine() -> Engine:
     """The process's engine, made on first use."""
-    return _engine(database_url(), pool_size=5)
+    return create_engine(
+        _dialect_url(database_url()),
+        pool_pre_ping=True,
+        hide_parameters=True,  # an error's text goes into the log, and values may be secrets
+        connect_args={"options": "-c timezone=UTC"},
+    )
 
 
 @cache
 def limited_engine() -> Engine:
-    """The API's engine, made on first use."""
-    return _engine(limited_url(), pool_size=get_settings().api_connections)
+    """The API's engine, made on first use.
 
-
-def _engine(url: str, *, pool_size: int) -> Engine:
+    Nobody waits long: not for a connection, a lock or a query. A dead connection is found by `limited_transaction`'s
+    first statement, so no request pays for a ping.
+    """
     return create_engine(
-        url.replace("postgresql://", "postgresql+psycopg://", 1),
-        pool_pre_ping=True,
-        pool_size=pool_size,
-        connect_args={"options": "-c timezone=UTC"},
+        _dialect_url(limited_url()),
+        pool_size=get_settings().api_connections,
+        max_overflow=0,
+        pool_timeout=_CONNECTION_WAIT_S,
+        pool_use_lifo=True,
+        hide_parameters=True,
+        connect_args={
+            "options": "-c timezone=UTC -c statement_timeout=30s -c lock_timeout=5s"
+            " -c idle_in_transaction_session_timeout=60s",
+            "connect_timeout": 5,
+        },
     )
+
+
+def connections_in_use() -> int:
+    """Connections of the API's engine that somebody holds now; 0 before its first use."""
+    pool = limited_engine().pool if limited_engine.cache_info().currsize else None
+    return pool.checkedout() if isinstance(pool, QueuePool) else 0
+
+
+def _dialect_url(url: str) -> str:
+    return url.replace("postgresql://", "postgresql+psycopg://", 1)
 
 
 def require_limited_role() -> None:
@@ -151,15 +177,21 @@ def transaction() -> AbstractContextManager[Session]:
     return _transaction(engine())
 
 
-def limited_transaction() -> AbstractContextManager[Session]:
-    """The same for the API's role: sees no client's row until `auth.scope.enter` has said who acts."""
-    return _transaction(limited_engine())
+def limited_transaction(begin: Callable[[Session], None] | None = None) -> AbstractContextManager[Session]:
+    """The same for the API's role: sees no client's row until `auth.scope.enter` has said who acts.
+
+    `begin` is the first thing done in it, and done again on a new connection where the server had been restarted since
+    the old one was last used.
+    """
+    return _transaction(limited_engine(), begin)
 
 
 @contextmanager
-def _transaction(on: Engine) -> Iterator[Session]:
-    session = sessionmaker(on, expire_on_commit=False)()
+def _transaction(on: Engine, begin: Callable[[Session], None] | None = None) -> Iterator[Session]:
+    session = Session(on, expire_on_commit=False)
     try:
+        if begin is not None:
+            _begin(session, begin)
         yield session
         session.commit()
         for act in session.info.pop(_AFTER_COMMIT, ()):
@@ -168,13 +200,30 @@ def _transaction(on: Engine) -> Iterator[Session]:
         if error.connection_invalidated or getattr(error.orig, "sqlstate", None) is None:
             raise Unreachable(f"the database does not answer: {error.orig}") from error
         raise
+    except TimeoutError as error:
+        raise Unreachable("every connection to the database is in use: try again in a moment") from error
     finally:
         session.close()
+
+
+def _begin(session: Session, begin: Callable[[Session], None]) -> None:
+    try:
+        begin(session)
+    except OperationalError as error:
+        if not error.connection_invalidated:
+            raise
+        session.rollback()
+        begin(session)
 
 
 def after_commit(session: Session, act: Callable[[], None]) -> None:
     """Have `act` done once this transaction is committed, and never when it is not."""
     session.info.setdefault(_AFTER_COMMIT, []).append(act)
+
+
+def is_bad_value(error: DatabaseError) -> bool:
+    """Whether a value of ours could not even be sent, because no column holds such a thing."""
+    return isinstance(error, DataError)
 
 
 def advisory_lock(session: Session, name: str) -> None:
