@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 from database.session import Session
 
+# What an Answer may say of a ticket that no broker was called for.
+WITHHELD, RECALLED = "withheld", "recalled"
 STATUSES = frozenset({"accepted", "partial", "filled", "canceled", "rejected", "expired"})
 
 
@@ -39,7 +41,11 @@ class Ticket:
 
 @dataclass(frozen=True)
 class Answer:
-    """The broker's reply to one ticket: `accepted`, `rejected`, or `unknown` where nothing can be concluded."""
+    """The broker's reply to one ticket: `accepted`, `rejected`, or `unknown` where nothing can be concluded.
+
+    To the wish to cancel: `canceled`, or `asked` where `find` will tell. WITHHELD and RECALLED are ours: a kill switch
+    or a person stopped the ticket in the moment before the broker was called.
+    """
 
     client_order_id: str
     status: str
@@ -77,7 +83,7 @@ class BrokerOrder:
 
 
 class Broker(Protocol):
-    """Where orders go. Neither method raises for a single order; Unreachable means that nothing was learned."""
+    """Where orders go. No method raises for a single order; Unreachable means that nothing was learned."""
 
     capabilities: Capabilities
 
@@ -87,6 +93,10 @@ class Broker(Protocol):
 
     def find(self, client_order_ids: Collection[str]) -> dict[str, BrokerOrder]:
         """The orders that the broker has under our ids, with all their executions so far."""
+        ...
+
+    def cancel(self, client_order_ids: Collection[str]) -> list[Answer]:
+        """Ask to take the orders back; one answer each, in order. A fill may overtake the wish: `find` tells."""
         ...
 
 

@@ -23,6 +23,8 @@ MOVES: Mapping[tuple[str, str], str] = {
     ("sending", "filled"): "the broker's first answer holds the whole fill",
     ("sending", "rejected"): "the broker refuses it",
     ("sending", "unknown"): "no answer, or one that cannot be read: it may or may not be there",
+    ("sending", "intent"): "withheld before the broker was called: a kill switch was thrown after the claim",
+    ("sending", "canceled"): "withdrawn after the claim, before the broker was called",
     ("unknown", "intent"): "proof that the broker never had it: it may be sent, under the same id",
     ("unknown", "accepted"): "found at the broker",
     ("unknown", "partial"): "found at the broker, partly filled",

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import date
+from decimal import Decimal
 
-from core.money import money
+from core.money import ZERO, money
 from database.queries.orders import RecommendationRow
 from trading.portfolio import Portfolio
 from trading.risk_rule import Basket, Limits, Proposal, Verdict
@@ -13,7 +14,13 @@ StoredCheck = tuple[int, str, bool, str, str, str]
 
 
 def make_basket(
-    portfolio: Portfolio, recommendations: Sequence[RecommendationRow], *, as_of: date, executes_on: date | None
+    portfolio: Portfolio,
+    recommendations: Sequence[RecommendationRow],
+    *,
+    as_of: date,
+    executes_on: date | None,
+    stopped_by: str | None,
+    traded_usd: Decimal = ZERO,
 ) -> Basket:
     """What the rules look at for one account and night."""
     mandate = portfolio.mandate
@@ -49,6 +56,8 @@ def make_basket(
             turnover_max=mandate.turnover_max,
         ),
         proposals=proposals,
+        stopped_by=stopped_by,
+        traded_usd=traded_usd,
     )
 
 

@@ -3,16 +3,19 @@
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from core.clock import now
 from database.queries import accounts as account_queries
 from database.queries import orders as order_queries
+from database.queries.kill_switches import engaged_switches
 from database.queries.orders import RecommendationRow
 from database.session import Session
-from market_data.calendars import is_session, next_session
+from market_data.calendars import is_session, next_session, session_open
 from trading.generate import Book, Trade, generate_trades
+from trading.kill_switch import stopped_by
 from trading.portfolio import Portfolio, read_portfolios
 from trading.pretrade import StoredCheck, judge_basket, make_basket, stored_checks
 
@@ -50,7 +53,8 @@ def propose_orders(session: Session, *, as_of: date, book: str) -> int:
     for portfolio in read_portfolios(session, accounts=planned, as_of=as_of, instrument_ids=wanted):
         account_id = portfolio.account.account_id
         trades = generate_trades(_book_of(portfolio, weights[account_id]))
-        rows += [_recommendation(trade, account_id, target_ids[account_id], as_of) for trade in trades]
+        expires_at = _expires_at(as_of, portfolio.account.kind)
+        rows += [_recommendation(trade, account_id, target_ids[account_id], as_of, expires_at) for trade in trades]
     return order_queries.insert_recommendations(session, rows=rows)
 
 
@@ -69,7 +73,21 @@ def _book_of(portfolio: Portfolio, targets: Mapping[int, Decimal]) -> Book:
     )
 
 
-def _recommendation(trade: Trade, account_id: int, target_id: int, as_of: date) -> dict[str, Any]:
+def _expires_at(as_of: date, kind: str) -> datetime | None:
+    """The open that the proposals are made for: from then on they are void.
+
+    A night of the past (a demo, a replay, a night caught up with) has no such hour: its open is over when it is
+    proposed. There only the book's own next night makes a proposal void; but a live account never trades late.
+    """
+    if not is_session(as_of):
+        return None
+    opens_at = session_open(next_session(as_of))
+    return opens_at if now() < opens_at or kind == "live" else None
+
+
+def _recommendation(
+    trade: Trade, account_id: int, target_id: int, as_of: date, expires_at: datetime | None
+) -> dict[str, Any]:
     return {
         "account_id": account_id,
         "target_id": target_id,
@@ -82,6 +100,7 @@ def _recommendation(trade: Trade, account_id: int, target_id: int, as_of: date) 
         "weight_after": trade.weight_after,
         "status": "proposed",
         "reason": trade.reason,
+        "expires_at": expires_at,
     }
 
 
@@ -98,6 +117,8 @@ def check_orders(session: Session, *, as_of: date, book: str) -> Checked:
     if not by_account:
         return Checked(passed=0, refused=0, by_rule={})
     executes_on = next_session(as_of) if is_session(as_of) else None
+    switches = engaged_switches(session)
+    strategies = order_queries.strategies_of(session, target_ids={row.target_id for row in rows})
     checks: list[StoredCheck] = []
     refused: list[int] = []
     passed = 0
@@ -108,7 +129,9 @@ def check_orders(session: Session, *, as_of: date, book: str) -> Checked:
         instrument_ids={row.instrument_id for group in by_account.values() for row in group},
     )
     for portfolio in portfolios:
-        basket = make_basket(portfolio, by_account[portfolio.account.account_id], as_of=as_of, executes_on=executes_on)
+        own = by_account[portfolio.account.account_id]
+        stopped = stopped_by(switches, client_id=portfolio.account.client_id, strategy=strategies.get(own[0].target_id))
+        basket = make_basket(portfolio, own, as_of=as_of, executes_on=executes_on, stopped_by=stopped)
         checks += stored_checks(basket, judge_basket(basket))
         passed += len(basket.standing)
         refused += [

@@ -50,7 +50,8 @@ class Basket:
     """All proposals of one account and night, sales first, with what the rules need to know.
 
     `standing` are the proposals that no rule has refused so far; a rule that adds up (cash, sectors, turnover) counts
-    only those, so a buy whose cash was to come from a refused sale fails in its turn.
+    only those, so a buy whose cash was to come from a refused sale fails in its turn. `stopped_by` is the kill switch
+    that is on, in a sentence; `traded_usd` what the night has traded already.
     """
 
     as_of: date
@@ -66,6 +67,8 @@ class Basket:
     restricted: Mapping[int, str]
     limits: Limits
     proposals: tuple[Proposal, ...]
+    stopped_by: str | None = None
+    traded_usd: Decimal = ZERO
     standing: Set[int] = field(default_factory=frozenset)
 
     def holding_usd(self, instrument_id: int) -> Decimal:

@@ -56,6 +56,7 @@ class RecommendationRow(NamedTuple):
     weight_after: Decimal
     status: str
     reason: str
+    expires_at: datetime | None
 
 
 _ORDER = tuple(getattr(Order, name) for name in OrderRow._fields)
@@ -79,6 +80,14 @@ def targets_with_recommendations(session: Session, *, target_ids: Collection[int
     """Those of `target_ids` that were turned into recommendations before."""
     query = select(Recommendation.target_id).where(Recommendation.target_id.in_(target_ids)).distinct()
     return set(session.scalars(query))
+
+
+def strategies_of(session: Session, *, target_ids: Collection[int]) -> dict[int, str]:
+    """The strategy that each target follows."""
+    rows = session.execute(
+        text("select target_id, strategy from targets where target_id = any(:ids)"), {"ids": list(target_ids)}
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 def insert_recommendations(session: Session, *, rows: Sequence[Mapping[str, Any]]) -> int:

@@ -28,7 +28,9 @@ _STATES = ", ".join(f"'{state}'" for state in STATES)
 class Recommendation(Base):
     """A proposed trade with its reason; refused ones stay, with the rules that refused them.
 
-    `proposed_quantity` is what the night proposed, where a person has set another `quantity` since.
+    `proposed_quantity` is what the night proposed, where a person has set another `quantity` since. A proposal made
+    in its own time is void from `expires_at` on, the open that it was made for; without one only the book's next night
+    makes it void.
     """
 
     __tablename__ = "recommendations"
@@ -39,6 +41,7 @@ class Recommendation(Base):
         UniqueConstraint("target_id", "instrument_id"),
         Index("ix_recommendations_account_id_status", "account_id", "status"),
         Index("ix_recommendations_instrument_id", "instrument_id"),
+        Index("ix_recommendations_proposed", "expires_at", postgresql_where="status = 'proposed'"),
     )
 
     recommendation_id: Mapped[Id]
@@ -57,6 +60,7 @@ class Recommendation(Base):
     decided_by: Mapped[str | None] = mapped_column(String(254))
     decided_at: Mapped[datetime | None]
     decision_note: Mapped[str | None] = mapped_column(Text)
+    expires_at: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]
 
 

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
 from sqlalchemy.orm import Session
 
+from core.clock import fixed_clock
 from database.queries.orders import insert_orders, move_orders, orders_by_client_id, set_broker_ids
 from database.tables.accounts import Account
+from market_data.calendars import session_open
 from tests.factories.nights import create_funded_account
 from tests.factories.quotes import NEXT, NIGHT, SESSIONS, create_priced_stock, create_stock
 from tests.factories.targets import create_target
@@ -194,3 +196,32 @@ def test_br_14_fills_a_halted_stock_when_it_trades_again(bench: Bench) -> None:
     bench.send(ticket)
     (order,) = bench.find(ticket, open_until=SESSIONS[place + 3])
     assert [execution.session_on for execution in order.executions] == [SESSIONS[place + 3]]
+
+
+def test_br_15_takes_back_what_no_open_has_met(bench: Bench) -> None:
+    ticket = bench.ticket(bench.stocks[0], "buy", "10")
+    bench.send(ticket)
+    (answer,) = BROKERS[bench.name](bench.session, NIGHT).cancel([ticket.client_order_id])
+    assert (answer.client_order_id, answer.status) == (ticket.client_order_id, "canceled")
+    assert answer.raw["reason"]
+
+
+def test_br_16_a_fill_beats_the_wish_to_cancel(bench: Bench) -> None:
+    ticket = bench.ticket(bench.stocks[0], "buy", "10")
+    bench.send(ticket)
+    (answer,) = BROKERS[bench.name](bench.session, NEXT).cancel([ticket.client_order_id])
+    assert answer.status == "asked"
+    (order,) = bench.find(ticket)
+    assert order.status == "filled"
+
+
+def test_br_17_takes_nothing_back_once_the_exchange_has_opened(bench: Bench) -> None:
+    """Whoever has seen the morning's prices would take back the losers only."""
+    waiting = bench.ticket(create_stock(bench.session, "WAIT"), "buy", "10")
+    with fixed_clock(session_open(NEXT) - timedelta(hours=12)):
+        bench.send(waiting)
+    broker = BROKERS[bench.name](bench.session, NIGHT)
+    with fixed_clock(session_open(NEXT) - timedelta(seconds=1)):
+        assert broker.cancel([waiting.client_order_id])[0].status == "canceled"
+    with fixed_clock(session_open(NEXT)):
+        assert broker.cancel([waiting.client_order_id])[0].status == "asked"

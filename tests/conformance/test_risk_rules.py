@@ -62,6 +62,7 @@ def make_basket(*proposals: Proposal, **options: Any) -> Basket:
 BUY, SELL = make_proposal(4, "buy"), make_proposal(1, "sell")
 
 REFUSED: dict[str, Callable[[], tuple[Basket, list[bool]]]] = {
+    "kill_switch": lambda: (make_basket(SELL, BUY, stopped_by="the kill switch for everything is on"), [False, False]),
     "halted": lambda: (make_basket(SELL, BUY, status="halted", status_reason="fraud"), [False, False]),
     "market_session": lambda: (make_basket(SELL, BUY, executes_on=None), [False, False]),
     "stale_price": lambda: (

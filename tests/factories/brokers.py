@@ -15,7 +15,7 @@ class FaultyBroker:
     """Remembers what it was sent, and answers as told.
 
     `silent`: takes the orders but the answer is lost; `deaf`: never gets them; `down`: no look-up works either;
-    `hidden`: orders that a look-up does not show (a lagging list).
+    `hidden`: orders that a look-up does not show (a lagging list); `stubborn`: cancels nothing.
     """
 
     capabilities: Capabilities = field(
@@ -30,6 +30,8 @@ class FaultyBroker:
     hidden: set[str] = field(default_factory=set)
     orders: dict[str, BrokerOrder] = field(default_factory=dict)
     sent: list[str] = field(default_factory=list)
+    cancels: list[str] = field(default_factory=list)
+    stubborn: bool = False
     price: Decimal = Decimal("100.0000")
     session_on: date = date(2017, 7, 3)
 
@@ -70,6 +72,16 @@ class FaultyBroker:
         if self.down:
             raise Unreachable("gateway timeout")
         return {key: self.orders[key] for key in client_order_ids if key in self.orders and key not in self.hidden}
+
+    def cancel(self, client_order_ids: Collection[str]) -> list[Answer]:
+        """Takes the wish; what has filled stays filled."""
+        if self.down:
+            raise Unreachable("gateway timeout")
+        self.cancels.extend(client_order_ids)
+        for key in client_order_ids:
+            if key in self.orders and self.orders[key].status in {"accepted", "partial"} and not self.stubborn:
+                self.set_status(key, "canceled")
+        return [Answer(key, "asked") for key in client_order_ids]
 
     def fill(self, client_order_id: str, quantity: Decimal, *, status: str, times: int = 1) -> None:
         """Execute a part; `times` reports the same execution more than once."""

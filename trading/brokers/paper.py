@@ -13,6 +13,7 @@ from datetime import date, timedelta
 from decimal import ROUND_FLOOR, Decimal
 from itertools import takewhile
 
+from core.clock import now
 from core.money import CENT, ZERO, money, price
 from database.queries import fills as fill_queries
 from database.queries import ledger as ledger_queries
@@ -22,7 +23,7 @@ from database.queries import quotes
 from database.queries.orders import OrderRow
 from database.session import Session
 from database.tables.fills import Fill
-from market_data.calendars import session_open, sessions_between
+from market_data.calendars import next_session, session_open, sessions_between
 from quant.costs import STANDARD_COSTS, VOLUME_SESSIONS
 from quant.simulator import Settlement, settle_account
 from trading.broker import Answer, BrokerOrder, Capabilities, Execution, Ticket
@@ -58,6 +59,15 @@ class PaperBroker:
             settled = self._settle(waiting)
             found |= {key: settled[key] for key, order in had.items() if _is_waiting(order)}
         return found
+
+    def cancel(self, client_order_ids: Collection[str]) -> list[Answer]:
+        """Takes back what no open has met: neither one whose bars are there, nor one that the clock has passed.
+
+        An order of the past was taken after its open already; there the bars alone tell what the exchange has held.
+        """
+        asked = order_queries.orders_by_client_id(self.session, client_order_ids=client_order_ids)
+        found = self.find(client_order_ids)
+        return [_taken_back(asked[key], found.get(key)) for key in client_order_ids]
 
     def _settle(self, account_ids: Collection[int]) -> dict[str, BrokerOrder]:
         """All waiting orders of the accounts, carried through the sessions that the exchange has held."""
@@ -187,6 +197,17 @@ class _Exchange:
 
 def _is_waiting(order: OrderRow) -> bool:
     return order.state in {"accepted", "unknown"} and order.filled_quantity == 0
+
+
+def _taken_back(order: OrderRow, theirs: BrokerOrder | None) -> Answer:
+    """The answer to a wish to cancel, from what became of the order by now."""
+    if theirs is None or theirs.status != "accepted":
+        return Answer(order.client_order_id, "asked", raw={"reason": "it is not waiting here"})
+    opens_at = session_open(next_session(order.session_on))
+    if order.changed_at < opens_at <= now():
+        reason = f"the exchange opened at {opens_at:%Y-%m-%d %H:%M} New York time: too late to take it back"
+        return Answer(order.client_order_id, "asked", raw={"reason": reason})
+    return Answer(order.client_order_id, "canceled", theirs.broker_order_id, {"reason": "taken back before any fill"})
 
 
 def _broker_id(client_order_id: str) -> str:

@@ -8,6 +8,7 @@ from trading.risk_rule import RiskRule
 from trading.risk_rules import (
     cash_floor,
     halted,
+    kill_switch,
     market_session,
     order_size,
     position_limit,
@@ -18,6 +19,7 @@ from trading.risk_rules import (
 )
 
 RISK_RULES: dict[str, RiskRule] = {
+    "kill_switch": kill_switch.judge,
     "halted": halted.judge,
     "market_session": market_session.judge,
     "stale_price": stale_price.judge,

@@ -3,7 +3,6 @@
 Sales come first there, so what has to go goes before anything new is bought.
 """
 
-from core.money import ZERO
 from trading.risk_rule import Basket, Verdict
 
 
@@ -11,7 +10,7 @@ def judge(basket: Basket) -> list[Verdict]:
     """One verdict per proposal."""
     limit = basket.limits.turnover_max
     allowed = f"{limit:.2%}"
-    traded = ZERO
+    traded = basket.traded_usd
     verdicts = []
     for proposal in basket.proposals:
         share = (traded + proposal.value_usd) / basket.value_usd
