@@ -128,12 +128,12 @@ def upgrade() -> None:
             execute function refuse_foreign_pointer('{column}', '{parent}', '{key}')
         """)
 
-    # Answers for one's own households only: of a foreign one not even that it has people.
+    # Of a household that somebody else made, not even that it has people. A new one is not there yet when it is judged.
     op.execute("""
         create or replace function acis_household_is_empty(bigint) returns boolean
         language sql stable security definer as $$
-            select exists (select from households where household_id = $1 and created_by = acis_user())
-               and not exists (select from clients where household_id = $1)
+            select not exists (select from clients where household_id = $1)
+               and not exists (select from households where household_id = $1 and created_by is distinct from acis_user())
         $$
     """)
     op.execute("""
