@@ -9,7 +9,10 @@ from auth.roles import permissions_of
 
 @dataclass(frozen=True)
 class Actor:
-    """Somebody signed in, or a machine with a key. `permissions` are the role's, or a key's share of them."""
+    """Somebody signed in, or a machine with a key. `permissions` are the role's, or a key's share of them.
+
+    With `must_change_password` only what is declared as `self` is open to them.
+    """
 
     user_id: int
     email: str
@@ -19,6 +22,7 @@ class Actor:
     permissions: frozenset[str]
     sign_in_id: UUID | None = None
     api_key_id: int | None = None
+    must_change_password: bool = False
 
     def may(self, permission: str) -> bool:
         """Whether the actor has the permission; `permissions` never hold more than the role."""

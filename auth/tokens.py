@@ -22,7 +22,9 @@ ACCESS_LASTS = timedelta(minutes=10)
 _ALGORITHM = "HS256"
 
 
-def make_access_token(*, user_id: int, email: str, role: str, epoch: int, sign_in_id: UUID | None) -> str:
+def make_access_token(
+    *, user_id: int, email: str, role: str, epoch: int, sign_in_id: UUID | None, must_change_password: bool = False
+) -> str:
     """A signed token for somebody who has proved who they are."""
     kid, secret = next(iter(_secrets().items()))
     at = now()
@@ -35,12 +37,16 @@ def make_access_token(*, user_id: int, email: str, role: str, epoch: int, sign_i
         "iat": at,
         "exp": at + ACCESS_LASTS,
         "iss": "acis",
+        "password_due": must_change_password,
     }
     return jwt.encode(claims, secret, algorithm=_ALGORITHM, headers={"kid": kid})
 
 
-def read_access_token(token: str, *, via: Literal["cookie", "bearer"]) -> Actor:
-    """Who the token says its bearer is. NotSignedIn for one that is forged, damaged, of an unknown key or too old."""
+def read_access_token(token: str, *, via: Literal["cookie", "bearer"], at_any_age: bool = False) -> Actor:
+    """Who the token says its bearer is. NotSignedIn for one that is forged, damaged, of an unknown key or too old.
+
+    `at_any_age` takes an old one too: enough to end the sign-in that it came from.
+    """
     try:
         kid = jwt.get_unverified_header(token).get("kid")
         secret = _secrets().get(kid) if isinstance(kid, str) else None
@@ -54,7 +60,7 @@ def read_access_token(token: str, *, via: Literal["cookie", "bearer"]) -> Actor:
             issuer="acis",
             options={"require": ["exp", "sub", "iss"], "verify_exp": False, "verify_iat": False},
         )
-        if float(claims["exp"]) <= now().timestamp():
+        if float(claims["exp"]) <= now().timestamp() and not at_any_age:
             raise NotSignedIn("the token has expired: refresh it, or sign in again")
         role = str(claims["role"])
         return Actor(
@@ -65,6 +71,7 @@ def read_access_token(token: str, *, via: Literal["cookie", "bearer"]) -> Actor:
             via=via,
             permissions=permissions_of(role),
             sign_in_id=None if claims["sid"] is None else UUID(claims["sid"]),
+            must_change_password=claims["password_due"] is True,
         )
     except (jwt.InvalidTokenError, KeyError, TypeError, ValueError) as error:
         raise NotSignedIn("the token cannot be read: sign in again") from error
@@ -78,13 +85,14 @@ def _secrets() -> dict[str, bytes]:
 
 def csrf_token(sign_in_id: UUID) -> str:
     """The value that a browser must send back with each write: bound to its sign-in, worthless with another."""
-    secret = next(iter(_secrets().values()))
-    return hmac.new(secret, f"csrf:{sign_in_id}".encode(), sha256).hexdigest()
+    return derivations(f"csrf:{sign_in_id}")[0].hex()
 
 
 def is_csrf_token(value: str, sign_in_id: UUID) -> bool:
     """Whether the value is the sign-in's, under any secret in use, compared in constant time."""
-    return any(
-        hmac.compare_digest(value, hmac.new(secret, f"csrf:{sign_in_id}".encode(), sha256).hexdigest())
-        for secret in _secrets().values()
-    )
+    return any(hmac.compare_digest(value.encode(), made.hex().encode()) for made in derivations(f"csrf:{sign_in_id}"))
+
+
+def derivations(text: str) -> list[bytes]:
+    """What the text becomes under each secret in use, the newest first; nobody without a secret can tell."""
+    return [hmac.new(secret, text.encode(), sha256).digest() for secret in _secrets().values()]

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Row, Select, SQLColumnExpression, and_, func, or_, select
 
 from core.errors import InputError, UnknownName
 from database.session import Session
@@ -32,10 +33,10 @@ class Page:
 
 def read_page(
     session: Session,
-    query: Select[Any],
+    query: Select[*tuple[Any, ...]],
     *,
-    sorts: Mapping[str, ColumnElement[Any]],
-    key: ColumnElement[Any],
+    sorts: Mapping[str, SQLColumnExpression[Any]],
+    key: SQLColumnExpression[Any],
     sort: str,
     limit: int,
     cursor: str | None,
@@ -62,7 +63,7 @@ def read_page(
 
 
 def _beyond(
-    column: ColumnElement[Any], key: ColumnElement[Any], descending: bool, value: Any, last: Any
+    column: SQLColumnExpression[Any], key: SQLColumnExpression[Any], descending: bool, value: Any, last: Any
 ) -> ColumnElement[bool]:
     later = key < last if descending else key > last
     if value is None:
@@ -71,7 +72,7 @@ def _beyond(
     return or_(further, and_(column == value, later), column.is_(None))
 
 
-def _count(session: Session, query: Select[Any]) -> int | None:
+def _count(session: Session, query: Select[*tuple[Any, ...]]) -> int | None:
     counted = session.scalar(select(func.count()).select_from(query.limit(COUNTED_MAX + 1).subquery()))
     return counted if counted is not None and counted <= COUNTED_MAX else None
 
@@ -82,12 +83,12 @@ def _write(sort: str, row: Row[Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    return (
-        value.isoformat() if isinstance(value, date | datetime) else str(value) if isinstance(value, Decimal) else value
-    )
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    return str(value) if isinstance(value, Decimal | UUID) else value
 
 
-def _read(cursor: str, sort: str, column: ColumnElement[Any], key: ColumnElement[Any]) -> tuple[Any, Any]:
+def _read(cursor: str, sort: str, column: SQLColumnExpression[Any], key: SQLColumnExpression[Any]) -> tuple[Any, Any]:
     try:
         content = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         written, value, last = content
@@ -99,17 +100,19 @@ def _read(cursor: str, sort: str, column: ColumnElement[Any], key: ColumnElement
     return found
 
 
-def _typed(value: Any, column: ColumnElement[Any]) -> Any:
+def _typed(value: Any, column: SQLColumnExpression[Any]) -> Any:
     """The value as the column's own type, so that a cursor cannot smuggle in another."""
     if value is None:
         return None
-    kind = column.type.python_type
+    kind = cast(ColumnElement[Any], column).type.python_type
     if kind is datetime:
         return datetime.fromisoformat(value)
     if kind is date:
         return date.fromisoformat(value)
     if kind is Decimal:
         return Decimal(str(value))
+    if kind is UUID:
+        return UUID(str(value))
     if type(value) is not kind:
         raise TypeError(f"{value!r} is no {kind.__name__}")
     return value
