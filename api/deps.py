@@ -15,6 +15,7 @@ from auth.scope import enter
 from core.errors import NotAllowed, NotSignedIn
 from core.log import bind_log
 from database.session import Session, limited_transaction
+from market_data.calendars import FIRST_ON, LAST_ON
 
 PUBLIC = "public"
 PAGE_ROWS_MAX = 500
@@ -49,12 +50,16 @@ class Needs:
 
 
 class Public:
-    """Declares that a route is for everybody, so that none is open by oversight; counted by address."""
+    """Declares that a route is for everybody, so that none is open by oversight; `counted` by address."""
+
+    def __init__(self, *, counted: bool) -> None:
+        self.counted = counted
 
     async def __call__(self, request: Request) -> None:
         """TooMany where the address has used its minute up."""
-        rates: Rates = request.app.state.rates
-        _count(request, await rates.charge_stranger(request.state.address))
+        if self.counted:
+            rates: Rates = request.app.state.rates
+            _count(request, await rates.charge_stranger(request.state.address))
 
 
 def _count(request: Request, standing: Standing) -> None:
@@ -67,9 +72,9 @@ def needs(permission: str) -> Any:
     return Depends(Needs(permission))
 
 
-def public() -> Any:
-    """`dependencies=[public()]`: a route that asks for nobody."""
-    return Depends(Public())
+def public(*, counted: bool = True) -> Any:
+    """`dependencies=[public()]`: a route that asks for nobody; probes are not counted against the rate limit."""
+    return Depends(Public(counted=counted))
 
 
 @contextmanager
@@ -86,5 +91,10 @@ Cursor = Annotated[
 ]
 Search = Annotated[str | None, Query(max_length=100, description="Part of a name, in any case.")]
 AsOf = Annotated[
-    date | None, Query(description="As known on this session; without it, on the newest that the firm has lived.")
+    date | None,
+    Query(
+        ge=FIRST_ON,
+        le=LAST_ON,
+        description="As known on this session; without it, on the newest that the firm has lived.",
+    ),
 ]

@@ -35,6 +35,39 @@ def sessions_read(session: Session, *, first_on: date, last_on: date) -> dict[st
     return {detector: set(days) for detector, days in rows}
 
 
+def newest_read_on(session: Session, *, detector: str, as_of: date) -> date | None:
+    """The newest session up to `as_of` of which the detector said something."""
+    return session.scalar(
+        select(func.max(Regime.session_on)).where(Regime.detector == detector, Regime.session_on <= as_of)
+    )
+
+
+def label_since(session: Session, *, reading: Regime) -> tuple[date, int]:
+    """The first session of the stretch on which the detector has said the same without a break, and its sessions."""
+    same = [Regime.detector == reading.detector, Regime.session_on <= reading.session_on]
+    other = (
+        select(func.coalesce(func.max(Regime.session_on), date.min))
+        .where(*same, Regime.label != reading.label)
+        .scalar_subquery()
+    )
+    found = session.execute(
+        select(func.min(Regime.session_on), func.count()).where(*same, Regime.session_on > other)
+    ).one()
+    return found[0], found[1]
+
+
+def readings_between(
+    session: Session, *, detector: str, first_on: date, last_on: date
+) -> list[tuple[date, str, dict[str, float]]]:
+    """Session, label and probabilities of what one detector said, by session."""
+    rows = session.execute(
+        select(Regime.session_on, Regime.label, Regime.probabilities)
+        .where(Regime.detector == detector, Regime.session_on.between(first_on, last_on))
+        .order_by(Regime.session_on)
+    )
+    return [(row.session_on, row.label, row.probabilities) for row in rows]
+
+
 def add_regimes(session: Session, regimes: Sequence[Regime]) -> int:
     """Store the readings that are not there yet; what was said once stands. Returns how many were new."""
     if not regimes:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 
+from database.paging import Page, read_page
 from database.session import Session
 from database.tables.scores import Score, ScoreBatch
 from database.tables.targets import StrategyChoice, Target, TargetWeight
@@ -24,6 +25,49 @@ def choices_before(session: Session, *, before: date, limit: int) -> list[Strate
     """The last choices of earlier sessions, newest first."""
     query = select(StrategyChoice).where(StrategyChoice.session_on < before)
     return list(session.scalars(query.order_by(StrategyChoice.session_on.desc()).limit(limit)))
+
+
+def newest_choice(session: Session, *, as_of: date) -> StrategyChoice | None:
+    """The choice of the newest session up to `as_of` that has one."""
+    query = select(StrategyChoice).where(StrategyChoice.session_on <= as_of)
+    return session.scalar(query.order_by(StrategyChoice.session_on.desc()).limit(1))
+
+
+def chosen_between(session: Session, *, first_on: date, last_on: date) -> dict[date, str]:
+    """Session -> strategy that was chosen."""
+    rows = session.execute(
+        select(StrategyChoice.session_on, StrategyChoice.strategy).where(
+            StrategyChoice.session_on.between(first_on, last_on)
+        )
+    )
+    return {row.session_on: row.strategy for row in rows}
+
+
+def page_choices(
+    session: Session,
+    *,
+    as_of: date,
+    strategy: str | None,
+    regime: str | None,
+    sort: str,
+    limit: int,
+    cursor: str | None,
+) -> Page:
+    """A page of the choices of sessions up to `as_of`; of one strategy or regime where named."""
+    query = select(StrategyChoice).where(StrategyChoice.session_on <= as_of)
+    if strategy is not None:
+        query = query.where(StrategyChoice.strategy == strategy)
+    if regime is not None:
+        query = query.where(StrategyChoice.regime == regime)
+    return read_page(
+        session,
+        query,
+        sorts={"session_on": StrategyChoice.session_on.expression},
+        key=StrategyChoice.session_on.expression,
+        sort=sort,
+        limit=limit,
+        cursor=cursor,
+    )
 
 
 def add_choice(session: Session, choice: StrategyChoice) -> StrategyChoice:
