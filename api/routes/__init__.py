@@ -1,7 +1,11 @@
 """The routes, one file per word."""
 
-from api.routes import regimes
+from api.routes import health, instruments, regimes, screens, strategies
 
 ROUTERS = {
+    "health": health.router,
+    "instruments": instruments.router,
     "regimes": regimes.router,
+    "screens": screens.router,
+    "strategies": strategies.router,
 }
