@@ -35,6 +35,7 @@ class Settings(BaseSettings):
     trusted_keys: Path | None = Field(default=None, description="folder of the public keys whose models may serve")
     token_secrets: str | None = Field(default=None, description="secrets that sign access tokens, newest first")
     vault_keys: str | None = Field(default=None, description="secrets that seal second factors at rest, newest first")
+    audit_keys: str | None = Field(default=None, description="secrets that sign anchors of the audit, newest first")
     secure_cookies: bool | None = Field(default=None, description="cookies over TLS only; in production unless set")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     log_json: bool = False
@@ -129,6 +130,16 @@ class Settings(BaseSettings):
         return self.var_dir / "keys" / "vault.secret"
 
     @property
+    def audit_key_file(self) -> Path:
+        """The secret that signs anchors of the audit where none is set: made on first use."""
+        return self.var_dir / "keys" / "audit.secret"
+
+    @property
+    def audit_anchor_file(self) -> Path:
+        """What the audit's chain was worth, minute by minute, outside the database; copy it to where nobody writes."""
+        return self.var_dir / "audit" / "anchors.jsonl"
+
+    @property
     def cookies_are_secure(self) -> bool:
         """Whether browsers send the sign-in's cookies over TLS only."""
         return self.environment == "production" if self.secure_cookies is None else self.secure_cookies
@@ -153,6 +164,11 @@ def child_environment(**extra: str) -> dict[str, str]:
     return {**os.environ, **extra}
 
 
+def name_connections(name: str) -> None:
+    """Give the database connections that this process makes from here on a name that others can find them by."""
+    os.environ["PGAPPNAME"] = name
+
+
 def switch_telemetry_off() -> None:
     """Tell libraries that would report their use to their makers not to; they ask the environment at import."""
     os.environ.update({"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"})
@@ -162,3 +178,8 @@ def shared_metrics_dir() -> Path | None:
     """Folder in which several API processes count together; None where this one counts for itself."""
     folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
     return None if folder is None else Path(folder)
+
+
+def share_metrics(folder: Path) -> None:
+    """Let the API processes started from here count together; Prometheus' library asks the environment at import."""
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)

@@ -16,6 +16,7 @@ COMMANDS = {
     "screen": "Show a strategy's top stocks of a session with their reasons.",
     "train": "Train screeners and allocators.",
     "models": "Show what models are worth and who serves; promote, roll back, hold.",
+    "api": "Serve the API, or print its OpenAPI document.",
     "people": "Add and list those who work here.",
     "drift": "Show what has drifted; read it and act on it.",
     "keys": "List, trust and change the keys that models are signed with.",
