@@ -7,14 +7,13 @@ from pathlib import Path
 
 from core.errors import DataMissing, InputError
 from core.progress import Progress, silent
-from database.queries.bars import bar_counts, instruments_with_bars, last_session_on, quarantine_counts, vintages
-from database.queries.fundamentals import fact_counts
-from database.queries.index_memberships import coverage_on, members_on
-from database.queries.macro_series import series_spans
+from database.queries.bars import instruments_with_bars, last_session_on, vintages
+from database.queries.index_memberships import members_on
 from database.session import Session
 from market_data.calendars import require_session
+from market_data.coverage import INDEX, DataStatus, data_status
 from market_data.ingest import FileImport, import_file
-from market_data.sample.load import INDEX, SAMPLE_DIR, SampleLoad, load_sample_files
+from market_data.sample.load import SAMPLE_DIR, SampleLoad, load_sample_files
 
 __all__ = [
     "DataStatus",
@@ -29,9 +28,6 @@ __all__ = [
     "require_session",
     "universe_on",
 ]
-
-# Under this share of the true members the history flatters: the missing ones are mostly those that failed.
-COVERAGE_WARNED_BELOW = 0.95
 
 
 @dataclass(frozen=True)
@@ -49,52 +45,6 @@ class Universe:
     def coverage(self) -> float:
         """Share of the true members that have bars."""
         return len(self.instrument_ids) / self.members if self.members else 0.0
-
-
-@dataclass(frozen=True)
-class YearCoverage:
-    """One year: its bars, and the index members with bars on its last session against all true members."""
-
-    year: int
-    bars: int
-    instruments: int
-    last_on: date
-    members: int
-    members_with_bars: int
-    coverage: float | None
-
-
-@dataclass(frozen=True)
-class SeriesSpan:
-    """One market-wide series: its last value known and how many there are."""
-
-    series: str
-    title: str
-    last_on: date
-    observations: int
-
-
-@dataclass(frozen=True)
-class FactYear:
-    """Company facts that became known in one year."""
-
-    year: int
-    facts: int
-    companies: int
-    last_period_end_on: date
-
-
-@dataclass(frozen=True)
-class DataStatus:
-    """What is there as of a date."""
-
-    as_of: date
-    last_session_on: date | None
-    years: tuple[YearCoverage, ...]
-    series: tuple[SeriesSpan, ...]
-    facts: tuple[FactYear, ...]
-    quarantined_by_reason: dict[str, int]
-    warnings: tuple[str, ...]
 
 
 def load_sample(*, progress: Progress = silent, folder: Path = SAMPLE_DIR) -> SampleLoad:
@@ -161,37 +111,3 @@ def data_vintage(session: Session, *, as_of: date) -> dict[str, dict[str, int]]:
     """
     found = vintages(session, last_year=as_of.year)
     return {dataset: {str(year): version for year, version in years.items()} for dataset, years in found.items()}
-
-
-def data_status(session: Session, *, as_of: date) -> DataStatus:
-    """Coverage per year against true index membership, last dates, counts of facts and of refused rows, warnings."""
-    counts = bar_counts(session, as_of=as_of)
-    coverage = coverage_on(session, days=[last_on for *_, last_on in counts], index_name=INDEX)
-    years = []
-    for year, bars, instruments, last_on in counts:
-        total, have = coverage[last_on]
-        years.append(YearCoverage(year, bars, instruments, last_on, total, have, have / total if total else None))
-    facts = tuple(FactYear(*row) for row in fact_counts(session, as_of=as_of))
-    return DataStatus(
-        as_of=as_of,
-        last_session_on=years[-1].last_on if years else None,
-        years=tuple(years),
-        series=tuple(SeriesSpan(*row) for row in series_spans(session, as_of=as_of)),
-        facts=facts,
-        quarantined_by_reason=quarantine_counts(session),
-        warnings=_warnings(years),
-    )
-
-
-def _warnings(years: Sequence[YearCoverage]) -> tuple[str, ...]:
-    if not years:
-        return ("no bars are loaded: run acis data load-sample or acis data import FILE",)
-    thin = [year for year in years if year.coverage is not None and year.coverage < COVERAGE_WARNED_BELOW]
-    if not thin:
-        return ()
-    worst = min(thin, key=lambda year: year.coverage or 0.0)
-    return (
-        f"survivorship: {len(thin)} of {len(years)} years cover under {COVERAGE_WARNED_BELOW:.0%} of the true index"
-        f" members (worst {worst.year}: {worst.members_with_bars} of {worst.members}); the missing ones are mostly"
-        " companies that failed or were bought, so results of those years look better than they were",
-    )

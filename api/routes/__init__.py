@@ -1,11 +1,14 @@
 """The routes, one file per word."""
 
-from api.routes import health, instruments, regimes, screens, strategies
+from api.routes import data, health, instruments, regimes, screens, strategies, users
 
 ROUTERS = {
+    "auth": auth.router,
+    "data": data.router,
     "health": health.router,
     "instruments": instruments.router,
     "regimes": regimes.router,
     "screens": screens.router,
     "strategies": strategies.router,
+    "users": users.router,
 }

@@ -16,11 +16,11 @@ from database.queries.instruments import ids_by_symbol, merge_instruments, merge
 from database.queries.macro_series import merge_observations, merge_series
 from database.session import Session, transaction
 from market_data.calendars import all_sessions
+from market_data.coverage import INDEX
 from market_data.files import content_hash
 from market_data.ingest import NO_YEAR, FileImport, import_file
 
 SAMPLE_DIR = Path(__file__).parent
-INDEX = "SP500"
 SOURCE = "sample"
 # The source has no filing dates; 90 days after the period's end annual reports of large companies are out.
 REPORT_LAG = timedelta(days=90)
