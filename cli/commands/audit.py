@@ -1,23 +1,23 @@
 """`acis audit`: whether what the platform claims about itself holds."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from auth.anchors import read_anchors
+from auth.seals import Verification, verify
 from cli.arguments import JsonFlag, parse_date
 from cli.output import print_json, print_table, say, shown_progress
+from core.config import get_settings
 from core.errors import InputError
+from database.session import transaction
 from mlops.jobs.audit_leaks import LeakReport, run_audit_leaks
 
 group = typer.Typer(no_args_is_help=True)
 # Nothing found, but what must run did not: no reason to trust, and none to distrust.
 _EXIT_CODES = {"clean": 0, "found": 1, "not_run": 2}
-
-
-@group.callback()
-def _root() -> None:
-    """Keeps Typer from taking a lone command for the whole group."""
 
 
 @group.command("leaks")
@@ -43,6 +43,40 @@ def leaks(
     else:
         _show(done)
     raise typer.Exit(_EXIT_CODES[done.status])
+
+
+@group.command("verify")
+def verify_chain(
+    anchor: Annotated[
+        Path | None,
+        typer.Option("--anchor", help="Anchors of the chain, best a copy kept elsewhere; default: this machine's own."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Recompute the chain over the audit log and name the first bad row; exit code 1 when there is one."""
+    file = anchor or get_settings().audit_anchor_file
+    anchors = read_anchors(file) if anchor is not None or file.is_file() else []
+    with transaction() as session:
+        done = verify(session, anchors)
+    if as_json:
+        print_json(asdict(done))
+    else:
+        _tell(done)
+    raise typer.Exit(0 if done.bad is None else 1)
+
+
+def _tell(done: Verification) -> None:
+    say(f"{done.checked} of {done.sealed} seals recomputed, {done.waiting} rows wait for theirs")
+    if done.anchors:
+        say(f"{done.anchors} anchors met")
+    else:
+        say("no anchor was met: a tail cut off, or a chain written anew as a whole, would not be seen")
+    if done.bad is None:
+        say("sound: no row is bad")
+    else:
+        row = "" if done.bad.audit_id is None else f" audit row {done.bad.audit_id}"
+        place = "" if done.bad.seal_id is None else f" seal {done.bad.seal_id}"
+        say(f"first bad:{row}{place}: {done.bad.reason}")
 
 
 def _show(done: LeakReport) -> None:

@@ -1,12 +1,28 @@
-"""The audit trail: appended to, read by subject."""
+"""The audit trail: appended to, read by subject, sealed row by row."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import Row, Select, Text, cast, func, insert, select
 
 from core.clock import now
 from database.session import Session
-from database.tables.audit import AuditRecord
+from database.tables.audit import AuditRecord, AuditSeal
+
+# States as the database writes them: what is hashed is text, whatever a reader would make of it.
+_SEALED_COLUMNS = (
+    AuditRecord.audit_id,
+    AuditRecord.at,
+    AuditRecord.actor,
+    AuditRecord.action,
+    AuditRecord.subject,
+    AuditRecord.subject_id,
+    cast(AuditRecord.before, Text).label("before"),
+    cast(AuditRecord.after, Text).label("after"),
+    AuditRecord.request_id,
+    AuditRecord.address,
+)
 
 
 def append(
@@ -49,3 +65,62 @@ def history(session: Session, *, subject: str, subject_id: str) -> list[AuditRec
             .order_by(AuditRecord.audit_id)
         )
     )
+
+
+def unsealed(session: Session, *, beyond: int, limit: int) -> Sequence[Row[Any]]:
+    """Rows after the number `beyond` that no seal holds, in order."""
+    return session.execute(_unsealed(*_SEALED_COLUMNS).where(AuditRecord.audit_id > beyond).limit(limit)).all()
+
+
+def unsealed_before(session: Session, moment: datetime) -> int | None:
+    """The first row that no seal holds and that tells of a time before `moment`."""
+    found: int | None = session.scalar(_unsealed(AuditRecord.audit_id).where(AuditRecord.at < moment).limit(1))
+    return found
+
+
+def _unsealed(*columns: Any) -> Select[Any]:
+    held = select(AuditSeal.seal_id).where(AuditSeal.audit_id == AuditRecord.audit_id).exists()
+    return select(*columns).where(~held).order_by(AuditRecord.audit_id)
+
+
+def newest_seal(session: Session) -> AuditSeal | None:
+    """The end of the chain."""
+    return session.scalar(select(AuditSeal).order_by(AuditSeal.seal_id.desc()).limit(1))
+
+
+def highest_sealed(session: Session) -> int:
+    """The highest number of a row that is sealed, 0 before the first."""
+    return session.scalar(select(func.max(AuditSeal.audit_id))) or 0
+
+
+def add_seals(session: Session, seals: list[dict[str, Any]]) -> None:
+    """More links of the chain."""
+    if seals:
+        session.execute(insert(AuditSeal).inline(), seals)
+
+
+def links(session: Session, *, beyond: int, limit: int) -> Sequence[Row[Any]]:
+    """Seals after the number `beyond`, in order, each with the row that it holds (nulls where that is gone)."""
+    columns: tuple[Any, ...] = (
+        AuditSeal.seal_id,
+        AuditSeal.audit_id.label("held_id"),
+        AuditSeal.previous_hash,
+        AuditSeal.hash,
+        AuditSeal.sealed_at,
+        *_SEALED_COLUMNS,
+    )
+    query = (
+        select(*columns)
+        .outerjoin(AuditRecord, AuditRecord.audit_id == AuditSeal.audit_id)
+        .where(AuditSeal.seal_id > beyond)
+        .order_by(AuditSeal.seal_id)
+        .limit(limit)
+    )
+    return session.execute(query).all()
+
+
+def count_sealed(session: Session) -> tuple[int, int]:
+    """How many rows are sealed, and how many wait."""
+    rows = session.scalar(select(func.count()).select_from(AuditRecord)) or 0
+    seals = session.scalar(select(func.count()).select_from(AuditSeal)) or 0
+    return seals, max(0, rows - seals)
