@@ -12,7 +12,7 @@ from api.rate import Rates, Standing, admit
 from auth.actor import Actor
 from auth.roles import PERMISSIONS
 from auth.scope import enter
-from core.errors import NotAllowed, NotSignedIn
+from core.errors import NotAllowed, NotSignedIn, PasswordChangeNeeded
 from core.log import bind_log
 from database.session import Session, limited_transaction
 from market_data.calendars import FIRST_ON, LAST_ON
@@ -43,6 +43,8 @@ class Needs:
         bind_log(user_id=actor.user_id)
         request.state.actor = actor
         _count(request, await rates.charge(actor))
+        if actor.must_change_password and self.permission != "self":
+            raise PasswordChangeNeeded("the password is a temporary one: choose your own at /api/v1/auth/password")
         if not actor.may(self.permission):
             roles = ", ".join(sorted(PERMISSIONS[self.permission]))
             raise NotAllowed(f"the role {actor.role} has no right {self.permission}: ask somebody who is {roles}")

@@ -8,12 +8,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from core.errors import AcisError, NotSignedIn, TooMany, Unreachable
+from core.errors import AcisError, NotSignedIn, StillAtWork, TooMany, Unreachable
 from core.log import current_request_id, get_logger
 from database.session import DatabaseError, is_bad_value
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_S = 2
+CHALLENGE = 'Bearer realm="acis"'
 _SHOWN_ERRORS_MAX = 20
 _HTTP_CODES = {400: "input", 422: "input", 413: "too_large", 429: "too_many"}
 _log = get_logger("api")
@@ -41,8 +42,8 @@ async def on_our_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, AcisError)
     headers: dict[str, str] = {}
     if isinstance(error, NotSignedIn):
-        headers["WWW-Authenticate"] = 'Bearer realm="acis"'
-    if isinstance(error, TooMany):
+        headers["WWW-Authenticate"] = CHALLENGE
+    if isinstance(error, TooMany | StillAtWork):
         headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, Unreachable):
         _log.error("unreachable", error=str(error))
@@ -88,7 +89,7 @@ async def on_database(_: Request, error: Exception) -> JSONResponse:
     if is_bad_value(error):
         return problem(422, "input", "a value holds what no text can, such as the character zero: leave it out")
     _log.error("database", error=str(error), kind=type(error).__name__)
-    return unreachable()
+    return unreachable("too much is asked of the database just now: try again in a moment")
 
 
 _OURS = "something of ours is broken; it is in the log under this request's number"
@@ -102,11 +103,9 @@ _REFUSALS = (
 )
 
 
-def unreachable() -> JSONResponse:
+def unreachable(detail: str = "the database does not answer: try again in a moment") -> JSONResponse:
     """What does not answer now, and when to ask again."""
-    return problem(
-        503, "unreachable", "the database does not answer: try again in a moment", headers={"Retry-After": str(RETRY_S)}
-    )
+    return problem(503, "unreachable", detail, headers={"Retry-After": str(RETRY_S)})
 
 
 def fault(error: Exception) -> JSONResponse:

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 
-from api.credentials import SESSION_COOKIE
+from api.cookies import session_cookie
 from api.deps import PUBLIC, Needs, Public
 from api.errors import MEDIA_TYPE
 from api.schemas.problem import Problem
@@ -100,7 +100,8 @@ def _complete(schema: dict[str, Any], app: FastAPI) -> None:
     components.setdefault("schemas", {}).update(_problem_schemas())
     components["securitySchemes"] = {
         "bearer": {"type": "http", "scheme": "bearer", "description": "An access token, or a machine's key."},
-        "cookie": {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE, "description": "For browsers."},
+        "cookie": {"type": "apiKey", "in": "cookie", "name": session_cookie(), "description": "For browsers."},
+        "basic": {"type": "http", "scheme": "basic", "description": "Address and password, where tokens are made."},
     }
     for route in routes_of(app):
         if route.include_in_schema:
@@ -113,7 +114,7 @@ def _complete(schema: dict[str, Any], app: FastAPI) -> None:
 
 def _complete_operation(operation: dict[str, Any], method: str, permission: str | None, has_id: bool) -> None:
     operation["x-permission"] = permission
-    operation["security"] = [] if permission == PUBLIC else [{"bearer": []}, {"cookie": []}]
+    operation.setdefault("security", [] if permission == PUBLIC else [{"bearer": []}, {"cookie": []}])
     statuses = [422, 429, 500, 503]
     if permission != PUBLIC:
         statuses += [401, 403]

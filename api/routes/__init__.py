@@ -1,6 +1,6 @@
 """The routes, one file per word."""
 
-from api.routes import data, health, instruments, regimes, screens, strategies, users
+from api.routes import auth, data, health, instruments, regimes, screens, strategies, users
 
 ROUTERS = {
     "auth": auth.router,
