@@ -1,24 +1,31 @@
 """Work that a caller may ask for twice and that happens once: the answer is stored in the transaction of the effect.
 
-Of fifty parallel requests with one key the first does the work; the others wait for its commit and get its answer. A
-process that dies in the middle leaves neither the effect nor the key.
+Of fifty parallel requests with one key the first does the work; the others wait for its commit and get its answer. In
+one process they wait without thread or connection, so that a crowd does not keep others out; between processes they
+wait in the database. A process that dies in the middle leaves neither the effect nor the key.
 """
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from hashlib import sha256
 from typing import Annotated
+from weakref import WeakValueDictionary
 
 from fastapi import Depends, Header, Request
 from fastapi.responses import Response
 from pydantic import BaseModel
 
+from api.cookies import session_cookie
 from api.deps import desk
 from auth.actor import Actor
-from core.errors import KeyReused
+from core.errors import KeyReused, StillAtWork
 from database.queries import idempotency as queries
 from database.session import Session
 
+WAIT_S_MAX = 15.0
 _JSON = "application/json"
+_RETRY_S = 2
+_turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
 
 class OnceKey:
@@ -41,13 +48,32 @@ async def _read_key(
             " effect and gets the same answer.",
         ),
     ],
-) -> OnceKey:
+) -> AsyncIterator[OnceKey]:
     digest = sha256(f"{request.method} {request.url.path}?{request.url.query}\n".encode())
     digest.update(await request.body())
-    return OnceKey(idempotency_key, digest.hexdigest())
+    turn = _turn(request, idempotency_key)
+    try:
+        async with asyncio.timeout(WAIT_S_MAX):
+            await turn.acquire()
+    except TimeoutError as error:
+        raise StillAtWork(
+            f"the work asked for with Idempotency-Key {idempotency_key!r} has not ended yet: ask again with it later",
+            retry_after_s=_RETRY_S,
+        ) from error
+    try:
+        yield OnceKey(idempotency_key, digest.hexdigest())
+    finally:
+        turn.release()
 
 
-Once = Annotated[OnceKey, Depends(_read_key)]
+def _turn(request: Request, key: str) -> asyncio.Lock:
+    """The lock of this caller's key, alive as long as somebody holds it or waits."""
+    who = request.headers.get("authorization") or request.cookies.get(session_cookie()) or ""
+    name = sha256(f"{who}\n{key}".encode()).hexdigest()
+    return _turns.setdefault(name, asyncio.Lock())
+
+
+Once = Annotated[OnceKey, Depends(_read_key, scope="function")]
 
 
 def do_once(

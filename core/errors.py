@@ -15,6 +15,8 @@ AcisError                      500  something of ours is broken
 ├── Refused                    409  a rule of the platform says no, with its reason
 │   ├── DataMissing            409  the data needed for the answer are not there
 │   ├── Cancelled              409  a person asked for the work to stop
+│   ├── Outdated               412  it was changed since the caller read it
+│   ├── StillAtWork            409  the same work was asked for a moment ago; carries the seconds to wait
 │   └── TransitionRefused      409  a state change that the state table does not hold
 ├── IntegrityBroken            500  an invariant does not hold; the account concerned is halted
 │   └── ArtefactRefused        500  a model is not what was registered, or nobody trusted signed it; it is not loaded
@@ -145,6 +147,26 @@ class Cancelled(Refused):
     """A person asked for the work to stop, and it stopped."""
 
     code = "cancelled"
+
+
+class Outdated(Refused):
+    """A change of something that has changed since the caller read it."""
+
+    http_status = 412
+    code = "outdated"
+
+    def __init__(self, kind: str, key: int | str) -> None:
+        super().__init__(f"{kind} {key} was changed since you read it: read it again, then say what to change")
+
+
+class StillAtWork(Refused):
+    """The same work, asked for a moment ago, has not ended yet."""
+
+    code = "still_at_work"
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class TransitionRefused(Refused):
