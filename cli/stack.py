@@ -47,7 +47,7 @@ class Server:
 
 def servers() -> tuple[Server, ...]:
     """The table, in the order of starting."""
-    return (_postgres(), _redis(), _mlflow(), _worker(), _beat())
+    return (_postgres(), _redis(), _mlflow(), _worker(), _dispatcher())
 
 
 def _nothing() -> None:
@@ -135,14 +135,14 @@ def _worker() -> Server:
     )
 
 
-def _beat() -> Server:
-    process = workers.beat_process()
+def _dispatcher() -> Server:
+    process = workers.dispatcher_process()
     return Server(
-        "beat",
-        start=workers.start_beat,
+        "dispatcher",
+        start=workers.start_dispatcher,
         is_alive=process.is_alive,
-        is_ready=lambda: process.is_alive() and workers.ready_file(workers.BEAT).exists(),
-        stop=process.stop,
+        is_ready=lambda: process.is_alive() and workers.ready_file(workers.DISPATCHER).exists(),
+        stop=lambda: process.stop(grace_s=60.0),
         address=lambda: f"process {process.process_id()}",
         ready_s_max=120.0,
         log_path=process.log_path,

@@ -50,6 +50,12 @@ class Ticket:
     progress: Progress = silent
 
 
+class RefreshData(Job):
+    """Bring in the files that lie in the inbox, and tell what the market data cover."""
+
+    name = "refresh-data"
+
+
 class BuildFeatures(Job):
     """Build the feature snapshots of the years that are stale."""
 
@@ -61,6 +67,26 @@ class Nightly(Job):
 
     name = "nightly"
     as_of: date | None = None
+
+
+class SendApproved(Job):
+    """Carry the approved orders of one night, book and some accounts to their brokers, and ask what became of them."""
+
+    name = "send-approved"
+    lane = Lane.DESK
+    is_cancellable = False
+    as_of: date
+    book: str
+    account_ids: tuple[int, ...]
+
+
+class CancelOrders(Job):
+    """Ask the brokers to take back orders that somebody wants back."""
+
+    name = "cancel-orders"
+    lane = Lane.DESK
+    is_cancellable = False
+    order_ids: tuple[int, ...]
 
 
 class TrainScreener(Job):
@@ -141,9 +167,12 @@ KINDS: Mapping[str, type[Job]] = {
     for kind in (
         AuditLeaks,
         BuildFeatures,
+        CancelOrders,
         JudgeModels,
         Nightly,
+        RefreshData,
         RespondToDrift,
+        SendApproved,
         SyncTracking,
         TrainAllocator,
         TrainScreener,

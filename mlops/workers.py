@@ -1,15 +1,17 @@
-"""The worker and the scheduler as processes: started, watched and stopped like the servers."""
+"""The worker and the dispatcher as processes: started, watched and stopped like the servers."""
 
 import sys
 from pathlib import Path
 
 from core.config import get_settings
+from core.jobs import Lane
 from database.session import database_url
 from mlops.process import Process, process
 
 WORKER = "worker"
-BEAT = "beat"
-_APP = "mlops.celery_app"
+DISPATCHER = "dispatcher"
+# How many jobs of a lane run at once.
+LANES = {Lane.FIRM: 1, Lane.TRAINING: 1, Lane.DESK: 2}
 
 
 def worker_process() -> Process:
@@ -17,35 +19,29 @@ def worker_process() -> Process:
     return _process(WORKER)
 
 
-def beat_process() -> Process:
-    """The scheduler's process, running or not."""
-    return _process(BEAT)
+def dispatcher_process() -> Process:
+    """The dispatcher's process, running or not."""
+    return _process(DISPATCHER)
 
 
 def ready_file(name: str) -> Path:
-    """The file that the worker or the scheduler touches when it begins to consume or to send."""
+    """The file that the worker or the dispatcher touches when it begins to work."""
     return get_settings().run_dir / f"{name}.ready"
 
 
 def start_worker() -> None:
-    """Start one worker that does one job at a time; one left over from a killed owner may run old code and goes."""
+    """Start one worker with a place for each job that may run; one left over from a killed owner may run old code and
+    goes."""
     _start(
-        worker_process(), "worker", "--concurrency", "1", "--loglevel", "INFO", "--without-gossip", "--without-mingle"
+        worker_process(),
+        *("celery", "--app", "mlops.celery_app", "worker", "--concurrency", str(sum(LANES.values()))),
+        *("--loglevel", "INFO", "--without-gossip", "--without-mingle"),
     )
 
 
-def start_beat() -> None:
-    """Start the scheduler. It remembers in `var/run` what it sent last, so a row missed while it was down is sent."""
-    _start(
-        beat_process(),
-        "beat",
-        "--loglevel",
-        "INFO",
-        "--schedule",
-        str(get_settings().run_dir / "beat"),
-        "--pidfile",
-        "",
-    )
+def start_dispatcher() -> None:
+    """Start the dispatcher. What it must know stands in the database: one that was away catches up."""
+    _start(dispatcher_process(), "mlops.dispatcher")
 
 
 def _process(name: str) -> Process:
@@ -57,7 +53,7 @@ def _start(target: Process, *words: str) -> None:
     target.stop()
     ready_file(target.name).unlink(missing_ok=True)
     target.start(
-        [sys.executable, "-m", "celery", "--app", _APP, *words],
+        [sys.executable, "-m", *words],
         environment={
             # Joined, not owned: a server of its own would outlive the one who started the worker.
             "DATABASE_URL": database_url(),

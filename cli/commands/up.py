@@ -11,7 +11,7 @@ from cli.stack import ServerState, supervise
 
 
 def command(as_json: JsonFlag = False) -> None:
-    """Start the database, the queue, MLflow, the worker and the scheduler; Ctrl-C stops them all."""
+    """Start the database, the queue, MLflow, the worker and the dispatcher; Ctrl-C stops them all."""
     stopping = threading.Event()
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, lambda *_: stopping.set())

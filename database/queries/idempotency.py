@@ -1,8 +1,9 @@
 """Answers already given, by caller and key."""
 
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import delete, update
 from sqlalchemy.dialects.postgresql import insert
 
 from database.session import Session
@@ -31,3 +32,8 @@ def keep_answer(session: Session, *, user_id: int, key: str, status: int, header
         .where(IdempotencyKey.user_id == user_id, IdempotencyKey.key == key)
         .values(status=status, headers=headers, body=body)
     )
+
+
+def delete_old_keys(session: Session, *, before: datetime) -> None:
+    """Forget keys of long ago: whoever repeats a request after days means a new one."""
+    session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < before))

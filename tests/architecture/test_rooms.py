@@ -35,6 +35,7 @@ ENTRY_POINTS = {
     "market_data.sample.make_sample": "run by hand to make the shipped sample anew",
     "rl_trading.learner": "started as a process of its own, so that torch stays in it",
     "mlops.celery_app": "named to celery on the command line",
+    "mlops.dispatcher": "started as a process of its own by acis up",
     **{f"cli.commands.{word}": "imported by its word when it is typed" for word in COMMANDS},
     **{f"mlops.jobs.{job}": "imported by its name when it is due" for job in JOBS},
 }
@@ -66,6 +67,7 @@ SHARED_TABLES = {
         {"clients", "trading"},
         "clients opens and changes them; trading halts one, and clones them for a replay",
     ),
+    "idempotency": ({"api", "mlops"}, "the API keeps answers; the dispatcher forgets old ones"),
     "models": ({"ml_models", "rl_trading"}, "each room writes the versions of its own kind"),
     "runs": ({"ml_models", "mlops"}, "mlops runs the jobs; a search keeps its outcomes in the run of its job"),
 }

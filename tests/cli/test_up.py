@@ -56,7 +56,7 @@ def test_comes_up_heals_and_leaves_nothing(up: tuple[subprocess.Popen[bytes], Pa
     assert process.poll() is None, output.read_text()
     assert len(re.findall(r"\bready\b", output.read_text())) >= 5
     running = " ".join(processes_of(var_dir).values())
-    assert all(word in running for word in ("postgres", "redis-server", "worker", "beat"))
+    assert all(word in running for word in ("postgres", "redis-server", "worker", "dispatcher"))
 
     second = subprocess.run(UP, env=child_environment(ACIS_VAR_DIR=str(var_dir)), capture_output=True, text=True)
     assert second.returncode == 2
@@ -70,5 +70,5 @@ def test_comes_up_heals_and_leaves_nothing(up: tuple[subprocess.Popen[bytes], Pa
 
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 0, output.read_text()
-    assert re.findall(r"stopping (\w+)", output.read_text()) == ["beat", "worker", "mlflow", "redis", "postgres"]
+    assert re.findall(r"stopping (\w+)", output.read_text()) == ["dispatcher", "worker", "mlflow", "redis", "postgres"]
     wait_for(lambda: not processes_of(var_dir), 20)

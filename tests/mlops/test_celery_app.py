@@ -1,66 +1,35 @@
-"""The worker's settings, and what becomes of a payload."""
+"""The worker's settings, and what a message may say."""
 
-from datetime import date
 from importlib import import_module
-from types import ModuleType
-from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from kombu.exceptions import OperationalError
 
 import mlops.celery_app
-from core.errors import IntegrityBroken, NotASession, Refused
-from core.jobs import BuildFeatures, Job, Nightly
-from mlops.celery_app import QUEUED, app, perform
+from core.errors import Unreachable
+from core.jobs import KINDS, Job, Lane
+from mlops.celery_app import TASK, app, send
+from mlops.jobs import JOBS
+from mlops.workers import LANES
 
 
-@pytest.fixture
-def done(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
-    """Jobs end here instead of in their files."""
-    seen: list[Job] = []
-    stand_in = ModuleType("stand_in")
-    stand_in.perform = lambda job, _: seen.append(job)  # type: ignore[attr-defined]  # a module made by hand
-    monkeypatch.setattr(mlops.celery_app, "import_module", lambda _: stand_in)
-    return seen
+class TestKinds:
+    @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
+    def test_every_job_has_its_way_in(self, kind: type[Job]) -> None:
+        word = kind.name.replace("-", "_")
+        assert word in JOBS
+        assert callable(import_module(f"mlops.jobs.{word}").perform)
 
+    @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
+    def test_names_fit_their_column(self, kind: type[Job]) -> None:
+        assert len(kind.name) <= 32
 
-def refusing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    def fail(_: Job, __: object) -> None:
-        raise error
+    def test_what_may_be_killed_may_be_stopped(self) -> None:
+        assert all(kind.is_cancellable for kind in KINDS.values() if kind.may_be_killed)
 
-    stand_in = ModuleType("stand_in")
-    stand_in.perform = fail  # type: ignore[attr-defined]  # a module made by hand
-    monkeypatch.setattr(mlops.celery_app, "import_module", lambda _: stand_in)
-
-
-class TestPerform:
-    def test_hands_the_parsed_payload_on(self, done: list[Job]) -> None:
-        assert perform(Nightly, {"as_of": "2017-06-30"}) == "done"
-        assert done == [Nightly(as_of=date(2017, 6, 30))]
-
-    @pytest.mark.parametrize("payload", [{"as_of": "2017-13-01"}, {"as_off": "2017-06-30"}, {"as_of": ["2017-06-30"]}])
-    def test_malformed_payload_starts_nothing(self, done: list[Job], payload: dict[str, Any]) -> None:
-        with pytest.raises(ValidationError):
-            perform(Nightly, payload)
-        assert done == []
-
-    def test_holiday_is_no_failure(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        refusing(monkeypatch, NotASession(date(2017, 7, 4), date(2017, 7, 3), date(2017, 7, 5)))
-        assert perform(Nightly, {}) == "no session"
-
-    def test_refusal_is_an_answer(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        refusing(monkeypatch, Refused("already running"))
-        assert perform(BuildFeatures, {}) == "refused"
-
-    def test_broken_invariant_is_a_failure(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        refusing(monkeypatch, IntegrityBroken("the journal does not balance"))
-        with pytest.raises(IntegrityBroken):
-            perform(Nightly, {})
-
-    @pytest.mark.parametrize("kind", QUEUED, ids=lambda kind: kind.name)
-    def test_every_queued_job_has_its_way_in(self, kind: type[Job]) -> None:
-        module = import_module(f"mlops.jobs.{kind.name.replace('-', '_')}")
-        assert callable(module.perform)
+    def test_every_lane_has_a_place(self) -> None:
+        assert set(LANES) == set(Lane)
+        assert LANES[Lane.FIRM] == 1, "what changes the firm's books runs alone and in order"
 
 
 class TestSettings:
@@ -71,6 +40,8 @@ class TestSettings:
         assert app.conf.task_acks_late
         assert app.conf.task_reject_on_worker_lost
         assert app.conf.worker_prefetch_multiplier == 1
+        assert app.conf.worker_cancel_long_running_tasks_on_connection_loss
+        assert app.conf.worker_soft_shutdown_timeout > 0
 
     def test_only_json_is_taken(self) -> None:
         assert app.conf.accept_content == ["json"]
@@ -79,3 +50,22 @@ class TestSettings:
     def test_a_process_does_one_job(self) -> None:
         """So that no night shares one with a training or with MLflow: see ADR 0016."""
         assert app.conf.worker_max_tasks_per_child == 1
+
+    def test_a_queue_that_is_away_is_waited_for(self) -> None:
+        assert app.conf.broker_connection_max_retries is None
+
+
+class TestSend:
+    def test_sends_the_number_and_nothing_else(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        sent: list[tuple[str, object]] = []
+        monkeypatch.setattr(mlops.celery_app.app, "send_task", lambda name, kwargs, retry: sent.append((name, kwargs)))
+        send(7)
+        assert sent == [(TASK, {"job_id": 7})]
+
+    def test_queue_away_is_unreachable(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(*_: object, **__: object) -> None:
+            raise OperationalError("nobody there")
+
+        monkeypatch.setattr(mlops.celery_app.app, "send_task", fail)
+        with pytest.raises(Unreachable, match="acis up"):
+            send(7)

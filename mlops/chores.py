@@ -1,0 +1,36 @@
+"""What the dispatcher sees to from time to time beside the jobs: a name, how often, and the verb."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from core.clock import now
+from database.queries import idempotency
+from database.queries import jobs as queries
+from database.session import Session
+
+EVENTS_KEPT = timedelta(days=30)
+KEYS_KEPT = timedelta(days=7)
+_ROWS_AT_ONCE = 20_000
+
+
+@dataclass(frozen=True)
+class Chore:
+    """Every so many seconds, in a transaction of its own; doing it twice is doing it once."""
+
+    every_s: float
+    work: Callable[[Session], object]
+
+
+def _forget_events(session: Session) -> None:
+    queries.delete_old_events(session, older_than=EVENTS_KEPT, limit=_ROWS_AT_ONCE)
+
+
+def _forget_keys(session: Session) -> None:
+    idempotency.delete_old_keys(session, before=now() - KEYS_KEPT)
+
+
+CHORES = {
+    "forget progress and lines of old jobs": Chore(600.0, _forget_events),
+    "forget old idempotency keys": Chore(600.0, _forget_keys),
+}

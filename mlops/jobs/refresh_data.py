@@ -1,0 +1,77 @@
+"""Bring in the files that lie in the inbox, each on its own, and tell what the market data then cover."""
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from core.clock import now, today_in_new_york
+from core.config import get_settings
+from core.errors import InputError
+from core.jobs import RefreshData, Ticket
+from core.log import get_logger
+from core.progress import Progress, silent
+from database.session import transaction
+from market_data.service import data_status, import_files
+
+SETTLED_S = 60  # a file that was written a moment ago may not be whole
+_ENDINGS = (".csv", ".parquet")
+_log = get_logger("mlops")
+
+
+@dataclass(frozen=True)
+class Refresh:
+    """What a refresh did. `rows_changed` counts rows that were new or different; `refused` says why, by file."""
+
+    files: int
+    already_loaded: int
+    rows_changed: int
+    refused: dict[str, str]
+    newest_bars_on: date | None
+    note: str
+
+
+def run_refresh_data(*, progress: Progress = silent) -> Refresh:
+    """Import every settled CSV or Parquet file of the inbox; a file that was brought in before is recognised.
+
+    A file that cannot be read is told of and left where it is; the others come in all the same.
+    """
+    files = _settled(get_settings().inbox_dir)
+    refused: dict[str, str] = {}
+    already, changed = 0, 0
+    for done, file in enumerate(files):
+        progress("refresh data", done, len(files))
+        try:
+            (came,) = import_files([file], progress=progress)
+        except InputError as error:
+            refused[file.name] = str(error)
+            _log.warning("file refused", file=file.name, reason=str(error))
+            continue
+        already += came.already_loaded
+        changed += 0 if came.already_loaded else came.rows_inserted + came.rows_changed
+    progress("refresh data", len(files), len(files))
+    with transaction() as session:
+        newest = data_status(session, as_of=today_in_new_york()).last_session_on
+    return Refresh(len(files), already, changed, refused, newest, _note(len(files), already))
+
+
+def _settled(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    until = now().timestamp() - SETTLED_S
+    return sorted(
+        file
+        for file in folder.iterdir()
+        if file.is_file() and file.suffix.lower() in _ENDINGS and file.stat().st_mtime <= until
+    )
+
+
+def _note(files: int, already: int) -> str:
+    if files == 0:
+        return f"no vendor is configured and no file lies in {get_settings().inbox_dir}: nothing can be new"
+    return "nothing new: every file was brought in before" if already == files else "new files were read"
+
+
+def perform(_: RefreshData, ticket: Ticket) -> dict[str, Any]:
+    """The worker's way in."""
+    return dict(run_refresh_data(progress=ticket.progress).__dict__)
