@@ -25,6 +25,7 @@ from features.service import build_features
 from market_data.service import Universe, require_session, universe_on
 from ml_models.outcomes import outcomes
 from ml_models.service import ScoreBatch, score_night
+from mlops.sending import send_approved
 from quant.service import RegimeReading, detect_regime
 from registry.drift import read_drift
 from registry.service import Candidate, drift_is_wanted, judge_candidates
@@ -37,11 +38,8 @@ from trading.service import (
     approve_autonomous,
     book_report,
     check_orders,
-    claim_orders,
     propose_orders,
     reconcile_book,
-    record_answers,
-    send_orders,
     settle_book,
     value_accounts,
 )
@@ -188,19 +186,6 @@ def trade(as_of: date, book: str, clockwork: Clockwork) -> tuple[list[ClientRepo
         value_accounts(session, as_of=as_of, book=book)
         reports = book_report(session, as_of=as_of, book=book)
     return reports, targets
-
-
-def send_approved(as_of: date, book: str) -> dict[str, int]:
-    """Send what is approved, in the house's three transactions: claim and commit, call, record the answers.
-
-    A process that dies in between leaves orders in `sending`; the next claim asks their broker for them first.
-    """
-    with transaction() as session:
-        claims = claim_orders(session, as_of=as_of, book=book)
-    with transaction() as session:
-        answers = send_orders(session, claims=claims)
-    with transaction() as session:
-        return record_answers(session, answers=answers)
 
 
 def _require_accounts(session: Session, as_of: date, book: str) -> None:

@@ -1,16 +1,22 @@
 """Who says yes or no to recommendations: the account's autonomy, or an advisor."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 
 from auth.audit import record
 from core.errors import InputError, Refused
+from core.money import ZERO
 from database.queries import accounts as account_queries
 from database.queries import orders as order_queries
+from database.queries.kill_switches import engaged_switches
 from database.queries.orders import RecommendationRow
-from database.session import Session
-from database.tables.accounts import Account
+from database.session import Session, advisory_lock
+from database.tables.accounts import Account, AutonomousSetting
+from trading.judgement import Judged, Objection, hold_recommendations, is_void, judge
+from trading.kill_switch import stopped_by
 from trading.order import client_order_id
 from trading.timeline import Move, move_orders, start_orders
 
@@ -25,48 +31,165 @@ class Approved:
     waiting: int
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """An account of which nothing was approved, and why."""
+
+    account_id: int
+    client: str
+    objections: tuple[Objection, ...]
+
+
+@dataclass(frozen=True)
+class Approval:
+    """What a person's yes brought: orders of one night and book, and the accounts whose rules said no."""
+
+    as_of: date
+    book: str
+    recommendation_ids: tuple[int, ...]
+    order_ids: tuple[int, ...]
+    account_ids: tuple[int, ...]
+    refused: tuple[Refusal, ...]
+
+
 def approve_autonomous(session: Session, *, as_of: date, book: str) -> Approved:
-    """Approve what the rules let pass in accounts that may trade by themselves; the rest waits for its advisor."""
+    """Approve what the rules let pass in accounts that may trade by themselves; the rest waits for its advisor.
+
+    Past an account's limits for one night the rest waits too, and under a kill switch all of it does.
+    """
+    advisory_lock(session, f"acis:trading:{book}")
     accounts = account_queries.accounts_in_book(session, book=book, as_of=as_of)
     ids = [account.account_id for account in accounts]
-    free = account_queries.autonomous_accounts(session, account_ids=ids)
     rows = order_queries.recommendations_on(session, account_ids=ids, session_on=as_of, statuses=("proposed",))
-    wanted = [row for row in rows if row.account_id in free]
-    orders = _approve(session, wanted, brokers=_brokers(accounts), decided_by=AUTONOMOUS)
-    return Approved(orders=orders, waiting=len(rows) - len(wanted))
+    rows = [row for row in rows if not is_void(row)]
+    wanted = _within_limits(session, _allowed(session, rows, accounts), as_of)
+    order_ids = _approve(session, wanted, brokers=_brokers(accounts), decided_by=AUTONOMOUS)
+    return Approved(orders=len(order_ids), waiting=len(rows) - len(wanted))
 
 
-def approve(session: Session, *, recommendation_ids: Sequence[int], actor: str) -> int:
-    """An advisor's yes to recommendations that passed the rules; returns the number of orders made."""
-    rows = _waiting_for_decision(session, recommendation_ids)
-    accounts = [account_queries.find_account(session, account_id=key) for key in {row.account_id for row in rows}]
-    brokers = _brokers([account for account in accounts if account is not None])
-    made = _approve(session, rows, brokers=brokers, decided_by=actor)
+def approve(session: Session, *, recommendation_ids: Sequence[int], actor: str) -> Approval:
+    """An advisor's yes to recommendations of one night and book, all of them or none.
+
+    The rules are asked again. InputError for numbers that do not exist or belong to several nights, Refused with the
+    rules' reasons.
+    """
+    approval = approve_accounts(session, recommendation_ids=recommendation_ids, actor=actor)
+    if approval.refused:
+        raise Refused("; ".join(_sentences(approval.refused)))
+    return approval
+
+
+def approve_accounts(session: Session, *, recommendation_ids: Sequence[int], actor: str) -> Approval:
+    """The same, account by account: where a rule objects to any of an account's, none of that account is approved."""
+    judged = judge(session, hold_recommendations(session, recommendation_ids=recommendation_ids))
+    as_of, book = one_night(judged)
+    passed = [one for one in judged if not one.objections]
+    rows = [row for one in passed for row in one.chosen]
+    order_queries.replace_checks(session, checks=[check for one in passed for check in one.checks])
+    brokers = {one.holder.account_id: one.holder.broker for one in passed}
+    order_ids = _approve(session, rows, brokers=brokers, decided_by=actor)
     for row in rows:
-        record(session, actor=actor, action="approve", subject="recommendation", subject_id=row.recommendation_id)
-    return made
+        after = {"quantity": row.quantity, "side": row.side, "session_on": row.session_on}
+        record(
+            session,
+            actor=actor,
+            action="approve",
+            subject="recommendation",
+            subject_id=row.recommendation_id,
+            after=after,
+        )
+    return Approval(
+        as_of=as_of,
+        book=book,
+        recommendation_ids=tuple(row.recommendation_id for row in rows),
+        order_ids=tuple(order_ids),
+        account_ids=tuple(brokers),
+        refused=tuple(
+            Refusal(one.holder.account_id, one.holder.client, one.objections) for one in judged if one.objections
+        ),
+    )
+
+
+def one_night(judged: Sequence[Judged]) -> tuple[date, str]:
+    """The night and book that all of them belong to. InputError where they are several, or nothing was chosen."""
+    nights = {(row.session_on, one.holder.book) for one in judged for row in one.chosen}
+    if len(nights) != 1:
+        raise InputError(
+            f"recommendation_ids belong to {len(nights)} nights and books: decide on those of one night at a time"
+        )
+    return nights.pop()
 
 
 def reject(session: Session, *, recommendation_ids: Sequence[int], actor: str, reason: str) -> int:
-    """An advisor's no, with the reason; returns how many recommendations it was said to."""
-    rows = _waiting_for_decision(session, recommendation_ids)
+    """An advisor's no, with the reason; returns how many recommendations it was said to.
+
+    Always possible while a proposal is open: halted accounts and kill switches stop a yes, never a no.
+    """
+    if not reason.strip():
+        raise InputError("reason is empty: say why, it is kept beside the recommendation")
+    rows = hold_recommendations(session, recommendation_ids=recommendation_ids)
+    decided = [f"{row.recommendation_id} ({'expired' if is_void(row) else row.status})" for row in rows]
+    if any(row.status != "proposed" or is_void(row) for row in rows):
+        raise Refused(f"of recommendations {', '.join(decided)} some are decided already; only proposed ones can be")
     ids = [row.recommendation_id for row in rows]
-    order_queries.decide(session, recommendation_ids=ids, status="rejected", decided_by=actor)
+    order_queries.decide(session, recommendation_ids=ids, status="rejected", decided_by=actor, note=reason.strip())
     for key in ids:
-        after = {"reason": reason}
+        after = {"reason": reason.strip()}
         record(session, actor=actor, action="reject", subject="recommendation", subject_id=key, after=after)
     return len(ids)
 
 
-def _waiting_for_decision(session: Session, recommendation_ids: Sequence[int]) -> list[RecommendationRow]:
-    rows = order_queries.find_recommendations(session, recommendation_ids=recommendation_ids)
-    missing = set(recommendation_ids) - {row.recommendation_id for row in rows}
-    if missing:
-        raise InputError(f"recommendation_ids holds {sorted(missing)}, which do not exist: list the proposed ones")
-    decided = [f"{row.recommendation_id} ({row.status})" for row in rows if row.status != "proposed"]
-    if decided:
-        raise Refused(f"recommendations {', '.join(decided)} are decided already; only proposed ones can be")
-    return rows
+def _sentences(refused: Sequence[Refusal]) -> list[str]:
+    return [
+        f"recommendation {objection.recommendation_id} of {one.client}: {objection.reason} ({objection.rule})"
+        for one in refused
+        for objection in one.objections
+    ]
+
+
+def _allowed(
+    session: Session, rows: Sequence[RecommendationRow], accounts: Sequence[Account]
+) -> list[RecommendationRow]:
+    """The recommendations of accounts that may trade by themselves now, without those under a kill switch."""
+    free = account_queries.autonomous_accounts(session, account_ids={row.account_id for row in rows})
+    switches = engaged_switches(session)
+    clients = {account.account_id: account.client_id for account in accounts}
+    strategies = order_queries.strategies_of(session, target_ids={row.target_id for row in rows})
+    return [
+        row
+        for row in rows
+        if row.account_id in free
+        and not stopped_by(switches, client_id=clients[row.account_id], strategy=strategies.get(row.target_id))
+    ]
+
+
+def _within_limits(session: Session, rows: Sequence[RecommendationRow], as_of: date) -> list[RecommendationRow]:
+    """Each account's first recommendations up to its limits for one night, those of an earlier try counted.
+
+    A prefix of the basket keeps the rules' verdicts true: sales come first there, and every buy was judged after those
+    before it. The first one that does not fit therefore ends the night's automatic trading of the account.
+    """
+    ids = {row.account_id for row in rows}
+    settings = account_queries.autonomous_settings(session, account_ids=ids)
+    done = order_queries.decided_today(session, account_ids=ids, session_on=as_of, decided_by=AUTONOMOUS)
+    by_account: dict[int, list[RecommendationRow]] = defaultdict(list)
+    for row in rows:
+        by_account[row.account_id].append(row)
+    wanted: list[RecommendationRow] = []
+    for key, own in by_account.items():
+        orders, traded_usd = done.get(key, (0, ZERO))
+        for row in own:
+            orders, traded_usd = orders + 1, traded_usd + row.quantity * row.reference_price
+            if _is_past(settings[key], orders=orders, traded_usd=traded_usd):
+                break
+            wanted.append(row)
+    return wanted
+
+
+def _is_past(setting: AutonomousSetting, *, orders: int, traded_usd: Decimal) -> bool:
+    return (setting.orders_max is not None and orders > setting.orders_max) or (
+        setting.traded_usd_max is not None and traded_usd > setting.traded_usd_max
+    )
 
 
 def _brokers(accounts: Sequence[Account]) -> dict[int, str]:
@@ -75,7 +198,7 @@ def _brokers(accounts: Sequence[Account]) -> dict[int, str]:
 
 def _approve(
     session: Session, rows: Sequence[RecommendationRow], *, brokers: Mapping[int, str], decided_by: str
-) -> int:
+) -> list[int]:
     """Orders in `intent` from recommendations that every rule has judged; one order each, ever."""
     judged = order_queries.checked_recommendations(session, recommendation_ids=[row.recommendation_id for row in rows])
     unjudged = [row.recommendation_id for row in rows if row.recommendation_id not in judged]
@@ -108,4 +231,4 @@ def _approve(
         status="approved",
         decided_by=decided_by,
     )
-    return len(ids)
+    return ids

@@ -43,7 +43,9 @@ def claim(session: Session, *, account_ids: Collection[int], as_of: date) -> lis
     Orders under a kill switch stay in `intent`; those whose open is over expire.
     """
     intended = queries.orders_in(session, account_ids=account_ids, states=("intent",), session_on=as_of)
-    in_time = _still_in_time(session, intended)
+    unwanted = queries.orders_to_withdraw(session, order_ids=[order.order_id for order in intended])
+    withdraw(session, orders=unwanted)
+    in_time = _still_in_time(session, [order for order in intended if order not in unwanted])
     stopped = _stopped(session, in_time)
     orders = [order for order in in_time if order.client_order_id not in stopped]
     move_orders(session, [Move(order.order_id, "intent", "sending") for order in orders])
@@ -61,11 +63,11 @@ def claim(session: Session, *, account_ids: Collection[int], as_of: date) -> lis
     return [Claim(broker, as_of, tuple(group)) for broker, group in tickets.items()]
 
 
-def parts(claims: Sequence[Claim]) -> Iterator[Claim]:
-    """The claims in calls of at most TICKETS_AT_ONCE, in the same order."""
+def parts(claims: Sequence[Claim], *, tickets_max: int = TICKETS_AT_ONCE) -> Iterator[Claim]:
+    """The claims in calls of at most `tickets_max`, in the same order."""
     for one in claims:
-        for begin in range(0, len(one.tickets), TICKETS_AT_ONCE):
-            yield replace(one, tickets=one.tickets[begin : begin + TICKETS_AT_ONCE])
+        for begin in range(0, len(one.tickets), tickets_max):
+            yield replace(one, tickets=one.tickets[begin : begin + tickets_max])
 
 
 def send(session: Session, *, claims: Sequence[Claim]) -> list[Answer]:
@@ -138,6 +140,13 @@ def record_cancels(session: Session, *, answers: Sequence[Answer]) -> int:
     ]
     move_orders(session, moves)
     return len(moves)
+
+
+def withdraw(session: Session, *, orders: Sequence[OrderRow]) -> int:
+    """Cancel orders in `intent` that somebody wanted back while they were under way; returns how many."""
+    evidence = {"reason": "withdrawn before it was sent"}
+    move_orders(session, [Move(order.order_id, "intent", "canceled", evidence) for order in orders])
+    return len(orders)
 
 
 def _still_in_time(session: Session, orders: Sequence[OrderRow]) -> list[OrderRow]:

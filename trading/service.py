@@ -5,17 +5,19 @@ send_orders | record_answers in three transactions, reconcile_book, value_accoun
 repeated: what is done stays done.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from typing import Any
 
 from database.queries import accounts as account_queries
+from database.queries import orders as order_queries
 from database.session import Session, advisory_lock
+from database.tables.accounts import Account
 from market_data.calendars import next_session
 from trading import execute, reconcile
-from trading.approval import Approved, approve, approve_autonomous, reject
+from trading.approval import Approval, Approved, approve, approve_autonomous, reject
 from trading.broker import Answer
-from trading.execute import Claim
+from trading.execute import Claim, parts
 from trading.lineage import explain
 from trading.opening import clone_book, open_paper_account
 from trading.proposal import Checked, check_orders, propose_orders
@@ -25,6 +27,7 @@ from trading.settlement import Settled, settle_book, value_accounts
 
 __all__ = [
     "Answer",
+    "Approval",
     "Approved",
     "Checked",
     "Claim",
@@ -34,15 +37,18 @@ __all__ = [
     "Settled",
     "approve",
     "approve_autonomous",
+    "ask_to_cancel",
     "book_report",
     "check_orders",
     "claim_orders",
     "clone_book",
     "explain_order",
     "open_paper_account",
+    "parts",
     "propose_orders",
     "reconcile_book",
     "record_answers",
+    "record_cancels",
     "reject",
     "send_orders",
     "settle_book",
@@ -50,14 +56,17 @@ __all__ = [
 ]
 
 
-def claim_orders(session: Session, *, as_of: date, book: str) -> list[Claim]:
+def claim_orders(
+    session: Session, *, as_of: date, book: str, account_ids: Collection[int] | None = None
+) -> list[Claim]:
     """Take the night's approved orders for sending; the door commits, then calls `send_orders`.
 
     Orders that a dead process left in flight are looked up at their broker first: found ones are adopted, ones that
-    the broker provably never had are sent now, under the same id. Halted accounts send nothing.
+    the broker provably never had are sent now, under the same id. Halted accounts send nothing. With `account_ids`
+    the others of the book are left alone.
     """
     advisory_lock(session, f"acis:trading:{book}")
-    accounts = account_queries.accounts_in_book(session, book=book, as_of=as_of)
+    accounts = _accounts(session, as_of, book, account_ids)
     active = [account.account_id for account in accounts if account.status == "active"]
     reconcile.reconcile(
         session,
@@ -80,19 +89,46 @@ def record_answers(session: Session, *, answers: Sequence[Answer]) -> dict[str, 
     return execute.record(session, answers=answers)
 
 
-def reconcile_book(session: Session, *, as_of: date, book: str) -> Reconciled:
+def ask_to_cancel(session: Session, *, order_ids: Collection[int], book: str, as_of: date) -> list[Answer]:
+    """Ask the brokers to take back the orders that somebody wants back; writes nothing.
+
+    `as_of` is the session that the book has lived to.
+    """
+    advisory_lock(session, f"acis:trading:{book}")
+    orders = order_queries.orders_to_cancel(session, order_ids=order_ids)
+    return execute.ask_to_cancel(session, orders=orders, open_until=next_session(as_of))
+
+
+def record_cancels(session: Session, *, order_ids: Collection[int], answers: Sequence[Answer], book: str) -> int:
+    """Write down which orders the brokers took back at once, and withdraw those that no broker has after all; how many.
+
+    `reconcile_book` asks for the others.
+    """
+    advisory_lock(session, f"acis:trading:{book}")
+    withdrawn = execute.withdraw(session, orders=order_queries.orders_to_withdraw(session, order_ids=order_ids))
+    return withdrawn + execute.record_cancels(session, answers=answers)
+
+
+def reconcile_book(
+    session: Session, *, as_of: date, book: str, account_ids: Collection[int] | None = None
+) -> Reconciled:
     """Ask the brokers what became of every order that they have; book fills, settle what was unknown.
 
     A paper order of tonight fills at the next session's open where that session's bars are there, else it waits.
     """
     advisory_lock(session, f"acis:trading:{book}")
-    accounts = account_queries.accounts_in_book(session, book=book, as_of=as_of)
+    accounts = _accounts(session, as_of, book, account_ids)
     return reconcile.reconcile(
         session,
         account_ids=[account.account_id for account in accounts],
         as_of=as_of,
         open_until=next_session(as_of),
     )
+
+
+def _accounts(session: Session, as_of: date, book: str, account_ids: Collection[int] | None) -> list[Account]:
+    accounts = account_queries.accounts_in_book(session, book=book, as_of=as_of)
+    return [account for account in accounts if account_ids is None or account.account_id in account_ids]
 
 
 def book_report(session: Session, *, as_of: date, book: str) -> list[ClientReport]:

@@ -80,7 +80,10 @@ def approve(
     if as_json:
         print_json(sent)
     else:
-        say(f"{sent.approved} approved, {sent.accepted} accepted, {sent.rejected} rejected, {sent.fills} fills")
+        said = (
+            f"{len(recommendations)} approved, {sent.accepted} accepted, {sent.rejected} rejected, {sent.fills} fills"
+        )
+        say(f"{said}; {sent.withheld} withheld by a kill switch" if sent.withheld else said)
 
 
 @group.command("reject")

@@ -37,6 +37,12 @@ def find_account(session: Session, *, account_id: int, is_locked: bool = False) 
     return session.get(Account, account_id, with_for_update=is_locked, populate_existing=is_locked)
 
 
+def accounts_of_client(session: Session, *, client_id: int, book: str) -> list[Account]:
+    """The client's accounts in `book` that are not closed, by id."""
+    query = select(Account).where(Account.client_id == client_id, Account.book == book, Account.status != "closed")
+    return list(session.scalars(query.order_by(Account.account_id)))
+
+
 def mandates_on(session: Session, *, account_ids: Collection[int], as_of: date) -> dict[int, Mandate]:
     """The mandate in force on `as_of` of each account: its highest version not effective later."""
     query = (
@@ -109,6 +115,24 @@ def find_autonomous_setting(session: Session, *, account_id: int) -> AutonomousS
     return session.get(AutonomousSetting, account_id)
 
 
+def autonomous_settings(session: Session, *, account_ids: Collection[int]) -> dict[int, AutonomousSetting]:
+    """The autonomous settings of those accounts that have one."""
+    rows = session.scalars(select(AutonomousSetting).where(AutonomousSetting.account_id.in_(account_ids)))
+    return {row.account_id: row for row in rows}
+
+
+def set_autonomous_limits(
+    session: Session, *, account_id: int, orders_max: int | None, traded_usd_max: Decimal | None
+) -> None:
+    """How much one night may trade by itself; an account without a setting gets one that is off."""
+    values = {"orders_max": orders_max, "traded_usd_max": traded_usd_max, "changed_at": now()}
+    session.execute(
+        insert(AutonomousSetting)
+        .values(account_id=account_id, enabled=False, **values)
+        .on_conflict_do_update(index_elements=["account_id"], set_=values)
+    )
+
+
 def add_account(
     session: Session,
     *,
@@ -149,6 +173,12 @@ def change_account(session: Session, *, account: Account, values: Mapping[str, A
     except IntegrityError:
         return False
     return True
+
+
+def close_account(session: Session, *, account: Account, closed_on: date) -> None:
+    """Close the account."""
+    account.status, account.closed_on, account.halted_reason = "closed", closed_on, None
+    session.flush()
 
 
 def add_mandate(session: Session, *, account_id: int, effective_on: date, limits: Mapping[str, Any]) -> Mandate:

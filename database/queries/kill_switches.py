@@ -76,11 +76,14 @@ def release(session: Session, *, kill_switch_id: int, released_by: str, reason: 
 
 def page_of_switches(session: Session, *, engaged: bool | None, sort: str, limit: int, cursor: str | None) -> Page:
     """Throws of switches with the client's name, those that are on or off where asked."""
-    query = select(KillSwitch, Client.name.label("client")).outerjoin(Client, Client.client_id == KillSwitch.client_id)
+    query: Any = select(KillSwitch, Client.name.label("client")).outerjoin(
+        Client, Client.client_id == KillSwitch.client_id
+    )
     if engaged is not None:
         query = query.where(KillSwitch.released_at.is_(None) if engaged else KillSwitch.released_at.is_not(None))
     sorts: dict[str, Any] = {"engaged_at": KillSwitch.engaged_at, "scope": KillSwitch.scope}
-    return read_page(session, query, sorts=sorts, key=KillSwitch.kill_switch_id, sort=sort, limit=limit, cursor=cursor)
+    key: Any = KillSwitch.kill_switch_id
+    return read_page(session, query, sorts=sorts, key=key, sort=sort, limit=limit, cursor=cursor)
 
 
 def take_turn_to_send(session: Session) -> None:

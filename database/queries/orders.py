@@ -1,16 +1,19 @@
 """Recommendations, their checks, orders and their timeline."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+import psycopg
 from sqlalchemy import Row, func, select, text
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.dialects.postgresql import insert
 
 from core.clock import now
-from database.session import Session
+from core.errors import Unreachable
+from database.session import Session, database_url
 from database.tables.orders import Order, OrderEvent, Recommendation
 
 
@@ -117,26 +120,79 @@ def recommendations_on(
     return [RecommendationRow._make(row) for row in session.execute(query)]
 
 
-def find_recommendations(session: Session, *, recommendation_ids: Collection[int]) -> list[RecommendationRow]:
-    """Recommendations by id, locked until the transaction ends."""
+def find_recommendations(
+    session: Session, *, recommendation_ids: Collection[int], is_locked: bool = False
+) -> list[RecommendationRow]:
+    """Recommendations by id; locked until the transaction ends where they are about to be changed."""
     query = (
         select(*_RECOMMENDATION)
         .where(Recommendation.recommendation_id.in_(recommendation_ids))
         .order_by(Recommendation.recommendation_id)
-        .with_for_update()
     )
+    if is_locked:
+        query = query.with_for_update()
     return [RecommendationRow._make(row) for row in session.execute(query)]
 
 
-def decide(session: Session, *, recommendation_ids: Collection[int], status: str, decided_by: str | None) -> None:
-    """Move proposed recommendations on to `status`."""
+def decide(
+    session: Session,
+    *,
+    recommendation_ids: Collection[int],
+    status: str,
+    decided_by: str | None,
+    note: str | None = None,
+) -> None:
+    """Move proposed recommendations on to `status`, with the reason where one was given."""
     session.execute(
         text("""
-            update recommendations set status = :status, decided_by = :decided_by, decided_at = :at
+            update recommendations set status = :status, decided_by = :decided_by, decided_at = :at,
+                                       decision_note = :note
             where recommendation_id = any(:ids) and status = 'proposed'
         """),
-        {"ids": list(recommendation_ids), "status": status, "decided_by": decided_by, "at": now()},
+        {"ids": list(recommendation_ids), "status": status, "decided_by": decided_by, "at": now(), "note": note},
     )
+
+
+def set_quantity(session: Session, *, recommendation_id: int, quantity: Decimal, weight_after: Decimal) -> None:
+    """Another quantity; what the night proposed is kept beside it."""
+    session.execute(
+        text("""
+            update recommendations set proposed_quantity = coalesce(proposed_quantity, quantity),
+                                       quantity = :quantity, weight_after = :weight_after
+            where recommendation_id = :id and status = 'proposed'
+        """),
+        {"id": recommendation_id, "quantity": quantity, "weight_after": weight_after},
+    )
+
+
+def expire_due(session: Session) -> int:
+    """Proposals whose hour has come, and those of accounts that are closed, are void; returns how many."""
+    expired = session.execute(
+        text("""
+            update recommendations r set status = 'expired', decided_at = :at
+            from accounts a
+            where a.account_id = r.account_id and r.status = 'proposed'
+              and (r.expires_at <= :at or a.status = 'closed') returning 1
+        """),
+        {"at": now()},
+    )
+    return len(expired.all())
+
+
+def decided_today(
+    session: Session, *, account_ids: Collection[int], session_on: date, decided_by: str
+) -> dict[int, tuple[int, Decimal]]:
+    """By account: how many recommendations of a session somebody approved, and their value at reference prices."""
+    rows = session.execute(
+        text("""
+            select account_id, count(*), sum(quantity * reference_price) from recommendations
+            where account_id = any(:ids) and session_on = :session_on and status = 'approved'
+              and decided_by = :decided_by
+            group by 1
+        """),
+        {"ids": list(account_ids), "session_on": session_on, "decided_by": decided_by},
+    )
+    return {row[0]: (row[1], row[2]) for row in rows}
 
 
 def expire_recommendations(session: Session, *, account_ids: Collection[int], before_on: date) -> int:
@@ -165,6 +221,13 @@ def insert_checks(session: Session, *, checks: Sequence[tuple[int, str, bool, st
         """),
         {name: list(column) for name, column in zip("abcdef", columns, strict=True)},
     )
+
+
+def replace_checks(session: Session, *, checks: Sequence[tuple[int, str, bool, str, str, str]]) -> None:
+    """Store verdicts in the place of those that the same rules gave before."""
+    ids = {check[0] for check in checks}
+    session.execute(text("delete from pretrade_checks where recommendation_id = any(:ids)"), {"ids": list(ids)})
+    insert_checks(session, checks=checks)
 
 
 def checked_recommendations(session: Session, *, recommendation_ids: Collection[int]) -> set[int]:
@@ -221,6 +284,40 @@ def orders_in(
     if before_on is not None:
         query = query.where(Order.session_on < before_on)
     return [OrderRow._make(row) for row in session.execute(query)]
+
+
+def find_order(session: Session, *, order_id: int) -> OrderRow | None:
+    """One order."""
+    row = session.execute(select(*_ORDER).where(Order.order_id == order_id)).one_or_none()
+    return None if row is None else OrderRow._make(row)
+
+
+def ask_cancel(session: Session, *, order_id: int, asked_by: str) -> None:
+    """Note who wants the order taken back; a wish that was there before stays."""
+    session.execute(
+        text("""
+            update orders set cancel_asked_by = :by, cancel_asked_at = :at
+            where order_id = :id and cancel_asked_at is null
+        """),
+        {"id": order_id, "by": asked_by, "at": now()},
+    )
+
+
+def orders_to_cancel(session: Session, *, order_ids: Collection[int]) -> list[OrderRow]:
+    """Those of `order_ids` that somebody wants taken back and that are still at their broker."""
+    return _wanted_back(session, order_ids, ("accepted", "partial", "unknown"))
+
+
+def orders_to_withdraw(session: Session, *, order_ids: Collection[int]) -> list[OrderRow]:
+    """Those of `order_ids` that somebody wants taken back and that no broker has."""
+    return _wanted_back(session, order_ids, ("intent",))
+
+
+def _wanted_back(session: Session, order_ids: Collection[int], states: Collection[str]) -> list[OrderRow]:
+    query = select(*_ORDER).where(
+        Order.order_id.in_(order_ids), Order.cancel_asked_at.is_not(None), Order.state.in_(states)
+    )
+    return [OrderRow._make(row) for row in session.execute(query.order_by(Order.order_id))]
 
 
 def orders_of_session(session: Session, *, account_ids: Collection[int], session_on: date) -> dict[int, OrderRow]:
@@ -295,6 +392,21 @@ def insert_events(session: Session, *, events: Sequence[Mapping[str, Any]]) -> N
     """Add to the orders' timelines."""
     if events:
         session.execute(plain_insert(OrderEvent).execution_options(render_nulls=True), list(events))
+
+
+@contextmanager
+def sole_sender(book: str, *, wait_s: int = 60) -> Iterator[None]:
+    """Let one process at a time carry a book's orders to its brokers; the lock dies with the process that holds it.
+
+    Unreachable where another one is still at it after `wait_s`.
+    """
+    with psycopg.connect(database_url(), autocommit=True) as connection:
+        connection.execute(f"set lock_timeout = '{wait_s}s'")
+        try:
+            connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (f"acis:sending:{book}",))
+        except psycopg.errors.LockNotAvailable as error:
+            raise Unreachable(f"another process has been sending the orders of book {book!r} for {wait_s} s") from error
+        yield
 
 
 def first_order_of_session(session: Session, *, session_on: date) -> int | None:

@@ -1,43 +1,47 @@
 """Send what an advisor approved by hand, between the night and the next open."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from core.errors import InputError
-from database.queries.accounts import find_account
-from database.queries.orders import find_recommendations
+from core.jobs import SendApproved, Ticket
+from core.progress import Progress, silent
 from database.session import transaction
-from mlops.night import send_approved
+from mlops.sending import send_approved
 from trading.service import approve, reconcile_book
 
 
 @dataclass(frozen=True)
 class Sent:
-    """What an approval brought: orders made, and what the brokers said so far."""
+    """What the brokers said so far, and how many fills there are already."""
 
-    approved: int
     accepted: int
     rejected: int
     unknown: int
+    withheld: int
+    recalled: int
     fills: int
 
 
 def run_send_approved(*, recommendation_ids: Sequence[int], actor: str) -> Sent:
     """Approve recommendations of one night and book, send their orders and ask what became of them.
 
-    Raises InputError for ids of several nights or books at once, Refused for ones that are decided already.
+    Raises InputError for ids of several nights or books at once, Refused where a rule objects.
     """
     with transaction() as session:
-        rows = find_recommendations(session, recommendation_ids=recommendation_ids)
-        approved = approve(session, recommendation_ids=recommendation_ids, actor=actor)
-        accounts = [find_account(session, account_id=key) for key in {row.account_id for row in rows}]
-        nights = {(row.session_on, account.book) for row in rows for account in accounts if account is not None}
-        if len(nights) != 1:
-            raise InputError(
-                f"recommendation_ids belong to {len(nights)} nights and books: approve those of one night at a time"
-            )
-    as_of, book = nights.pop()
-    answers = send_approved(as_of, book)
+        approval = approve(session, recommendation_ids=recommendation_ids, actor=actor)
+    return send(SendApproved(as_of=approval.as_of, book=approval.book, account_ids=approval.account_ids))
+
+
+def send(job: SendApproved, *, progress: Progress = silent) -> Sent:
+    """Send the approved orders, one call each, and ask the brokers what became of them. Safe to repeat anywhere."""
+    said = send_approved(job.as_of, job.book, account_ids=job.account_ids, tickets_max=1, progress=progress)
+    progress("fills", 0, 1)
     with transaction() as session:
-        reconciled = reconcile_book(session, as_of=as_of, book=book)
-    return Sent(approved=approved, fills=reconciled.fills, **answers)
+        reconciled = reconcile_book(session, as_of=job.as_of, book=job.book, account_ids=job.account_ids)
+    return Sent(fills=reconciled.fills, **said)
+
+
+def perform(job: SendApproved, ticket: Ticket) -> dict[str, Any]:
+    """The worker's way in."""
+    return asdict(send(job, progress=ticket.progress))

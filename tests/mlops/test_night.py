@@ -23,6 +23,7 @@ from mlops.jobs.train_screener import run_train_screener
 from mlops.night import STEPS
 from tests.factories.market import Market, create_market
 from tests.factories.roles import create_role, create_verdict
+from trading.risk_rules import RISK_RULES
 from trading.service import clone_book, explain_order, open_paper_account
 
 pytestmark = pytest.mark.slow
@@ -258,7 +259,7 @@ class TestLineage:
         with transaction() as session:
             for order_id in orders[:: max(1, len(orders) // 10)]:
                 chain = explain_order(session, order_id=order_id)
-                assert len(chain["recommendation"]["checks"]) == 9
+                assert len(chain["recommendation"]["checks"]) == len(RISK_RULES)
                 assert chain["target"]["strategy"] == chain["allocation"]["strategy"]
                 if chain["screener"]["name"] == "plain rule":
                     assert chain["screener"]["reason"].startswith("plain rule: no screener passed the gate")

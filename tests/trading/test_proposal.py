@@ -114,7 +114,8 @@ class TestApproval:
         plan(session, account, {create_priced_stock(session, "AAA"): D("0.1")})
         assert service.approve_autonomous(session, as_of=NIGHT, book="paper").waiting == 1
         (row,) = proposed(session, account)
-        assert service.approve(session, recommendation_ids=[row.recommendation_id], actor="ann") == 1
+        approval = service.approve(session, recommendation_ids=[row.recommendation_id], actor="ann")
+        assert (len(approval.order_ids), approval.as_of, approval.book) == (1, NIGHT, "paper")
         (claim,) = service.claim_orders(session, as_of=NIGHT, book="paper")
         assert claim.tickets[0].quantity == D(1000)
         (trail,) = read_trail(session, subject="recommendation", subject_id=row.recommendation_id)
