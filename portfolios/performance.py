@@ -10,6 +10,7 @@ from datetime import date, timedelta
 import numpy as np
 import numpy.typing as npt
 
+from core.money import ZERO, Money, money
 from portfolios.history import Path, net_by_day
 from quant.drawdown import find_drawdown
 from quant.exposure import annual_volatility
@@ -42,9 +43,9 @@ class Period:
     annual_time_weighted: float | None
     annual_money_weighted: float | None
     annual_benchmark: float | None
-    deposits_usd: float
-    withdrawals_usd: float
-    gain_usd: float | None
+    deposits_usd: Money
+    withdrawals_usd: Money
+    gain_usd: Money | None
     notes: tuple[str, ...]
 
 
@@ -117,9 +118,9 @@ def between(path: Path, base: int, last: int, *, name: str, is_partial: bool = F
         annual_time_weighted=annual_rate(grown, days) if is_year else None,
         annual_money_weighted=annual_rate(rate.value, days) if is_year and rate.value is not None else None,
         annual_benchmark=annual_rate(benchmark, days) if is_year and benchmark is not None else None,
-        deposits_usd=round(paid_in, 2),
-        withdrawals_usd=round(taken_out, 2),
-        gain_usd=round(float(path.values[last] - path.values[base]) - paid_in + taken_out, 2),
+        deposits_usd=money(paid_in),
+        withdrawals_usd=money(taken_out),
+        gain_usd=money(float(path.values[last] - path.values[base]) - paid_in + taken_out),
         notes=tuple(notes),
     )
 
@@ -128,7 +129,7 @@ def _unknown(path: Path, name: str, why: str) -> Period:
     first = path.sessions[0] if path.sessions else None
     last = path.sessions[-1] if path.sessions else None
     nothing = (None,) * 8
-    return Period(name, first, last, 0, True, *nothing, 0.0, 0.0, None, (why,))
+    return Period(name, first, last, 0, True, *nothing, ZERO, ZERO, None, (why,))
 
 
 def _base(sessions: Sequence[date], name: str) -> int | None:

@@ -153,9 +153,9 @@ class PeriodOut(_Out):
     annual_time_weighted: Ratio | None
     annual_money_weighted: Ratio | None
     annual_benchmark: Ratio | None
-    deposits_usd: float
-    withdrawals_usd: float
-    gain_usd: float | None
+    deposits_usd: Decimal
+    withdrawals_usd: Decimal
+    gain_usd: Decimal | None
     notes: list[str]
 
 
@@ -185,7 +185,7 @@ class MonthOut(_Out):
 
 
 class SeriesOut(_Out):
-    """Parallel lists, one entry a close. `index`, `benchmark` and `equal_weight` are 1 at the first close."""
+    """Parallel lists for charts, one entry a close. `index`, `benchmark` and `equal_weight` are 1 at the first close."""
 
     on: list[date]
     value_usd: list[float]
