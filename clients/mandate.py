@@ -1,12 +1,13 @@
 """A mandate's limits: what they mean, their defaults by risk tolerance, and what is refused."""
 
-from collections.abc import Collection, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from core.errors import InputError, UnknownName
-from core.money import money, weight
+from core.money import ZERO, money, weight
 from database.tables.accounts import Mandate
 
 RISK_TOLERANCES = ("conservative", "balanced", "growth")
@@ -28,6 +29,27 @@ class Limits:
     def as_row(self) -> dict[str, Any]:
         """Column values of the mandates table."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Held:
+    """One holding as the limits see it. `restriction` says by which restriction it must not be held."""
+
+    symbol: str
+    sector: str | None
+    value_usd: Decimal
+    restriction: str | None = None
+
+
+@dataclass(frozen=True)
+class Breach:
+    """A limit that an account does not keep: what was measured, what is allowed."""
+
+    limit: str
+    subject: str
+    measured: Decimal
+    allowed: Decimal
+    sentence: str
 
 
 DEFAULT_LIMITS: Mapping[str, Limits] = {
@@ -112,3 +134,35 @@ def _check(limits: Limits) -> None:
         )
     if limits.trade_usd_min < 0:
         raise InputError(f"trade_usd_min is {limits.trade_usd_min}: give an amount in USD of 0 or more")
+
+
+def find_breaches(limits: Limits, *, cash_usd: Decimal, holdings: Sequence[Held]) -> list[Breach]:
+    """Every limit on weights that an account does not keep as it stands, and every holding that it must not have.
+
+    A stock of unknown sector belongs to none. An account without value keeps every limit.
+    """
+    value = cash_usd + sum((held.value_usd for held in holdings), ZERO)
+    if value <= 0:
+        return []
+    found: list[Breach] = []
+    cash = weight(cash_usd / value)
+    if cash < limits.cash_weight_min:
+        told = f"cash is {cash:.2%} of the account, the mandate keeps at least {limits.cash_weight_min:.2%}"
+        found.append(Breach("cash_weight_min", "cash", cash, limits.cash_weight_min, told))
+    sectors: dict[str, Decimal] = defaultdict(Decimal)
+    for held in sorted(holdings, key=lambda held: (-held.value_usd, held.symbol)):
+        share = weight(held.value_usd / value)
+        if held.sector is not None:
+            sectors[held.sector] += held.value_usd
+        if held.restriction is not None:
+            told = f"{held.symbol} must not be held ({held.restriction}): it is sold on the next night"
+            found.append(Breach("restriction", held.symbol, share, ZERO, told))
+        elif share > limits.position_weight_max:
+            told = f"{held.symbol} is {share:.2%} of the account, the mandate allows {limits.position_weight_max:.2%}"
+            found.append(Breach("position_weight_max", held.symbol, share, limits.position_weight_max, told))
+    for sector, sector_usd in sorted(sectors.items(), key=lambda item: (-item[1], item[0])):
+        share = weight(sector_usd / value)
+        if share > limits.sector_weight_max:
+            told = f"{sector} is {share:.2%} of the account, the mandate allows {limits.sector_weight_max:.2%}"
+            found.append(Breach("sector_weight_max", sector, share, limits.sector_weight_max, told))
+    return found

@@ -20,7 +20,7 @@ from clients.households import (
     require_household,
     restore_household,
 )
-from clients.mandates import change_mandate, mandate_history, mandate_of
+from clients.mandates import change_mandate, held_of, mandate_history, mandate_of, preview_mandate
 from clients.overview import ClientAccount, list_clients
 from clients.people import Opening, add_client, archive_client, change_client, require_client, restore_client
 from clients.practice import PAPER_BOOK, practice_date
@@ -49,12 +49,14 @@ __all__ = [
     "change_mandate",
     "end_assignment",
     "halt",
+    "held_of",
     "lift_restriction",
     "list_clients",
     "mandate_history",
     "mandate_of",
     "open_account",
     "practice_date",
+    "preview_mandate",
     "require_account",
     "require_client",
     "require_household",

@@ -226,9 +226,13 @@ def is_bad_value(error: DatabaseError) -> bool:
     return isinstance(error, DataError)
 
 
-def advisory_lock(session: Session, name: str) -> None:
-    """Hold the lock `name` until this transaction ends; waits for whoever holds it."""
-    session.execute(text("select pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
+def advisory_lock(session: Session, name: str, *, is_shared: bool = False) -> None:
+    """Hold the lock `name` until this transaction ends; waits for whoever holds it.
+
+    Those who share it do not wait for one another, only for one who wants it alone.
+    """
+    take = "pg_advisory_xact_lock_shared" if is_shared else "pg_advisory_xact_lock"
+    session.execute(text(f"select {take}(hashtextextended(:name, 0))"), {"name": name})
 
 
 def dispose() -> None:

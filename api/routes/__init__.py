@@ -1,12 +1,30 @@
 """The routes, one file per word."""
 
-from api.routes import auth, data, health, instruments, portfolio, regimes, screens, strategies, users
+from api.routes import (
+    accounts,
+    auth,
+    clients,
+    data,
+    health,
+    households,
+    instruments,
+    mandates,
+    portfolio,
+    regimes,
+    screens,
+    strategies,
+    users,
+)
 
 ROUTERS = {
+    "accounts": accounts.router,
     "auth": auth.router,
+    "clients": clients.router,
     "data": data.router,
     "health": health.router,
+    "households": households.router,
     "instruments": instruments.router,
+    "mandates": mandates.router,
     "portfolio": portfolio.router,
     "regimes": regimes.router,
     "screens": screens.router,

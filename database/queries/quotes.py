@@ -29,6 +29,42 @@ class Opening(NamedTuple):
     open: float
 
 
+class QuotedInstrument(NamedTuple):
+    """An instrument with its newest close; None where it had no bar in the last 400 days."""
+
+    instrument_id: int
+    symbol: str
+    name: str
+    sector: str | None
+    close: float | None
+    priced_on: date | None
+
+
+def quoted_instruments(
+    session: Session, *, as_of: date, ids: Collection[int] = (), symbols: Collection[str] = ()
+) -> list[QuotedInstrument]:
+    """The instruments with one of `ids` or `symbols`, priced not after `as_of`."""
+    rows = session.execute(
+        text("""
+            select i.instrument_id, i.symbol, i.name, i.sector, b.close, b.session_on
+            from instruments i
+            left join lateral (
+                select close, session_on from daily_bars
+                where instrument_id = i.instrument_id and session_on <= :as_of and session_on > :first_on
+                order by session_on desc limit 1
+            ) as b on true
+            where i.instrument_id = any(:ids) or i.symbol = any(:symbols)
+        """),
+        {
+            "ids": sorted(ids),
+            "symbols": sorted(symbols),
+            "as_of": as_of,
+            "first_on": as_of - timedelta(days=_LOOK_BACK_DAYS),
+        },
+    )
+    return [QuotedInstrument._make(row) for row in rows]
+
+
 def quotes_on(
     session: Session, *, instrument_ids: Collection[int], as_of: date, volume_sessions: int
 ) -> dict[int, Quote]:
