@@ -14,6 +14,7 @@ from typing import Any
 
 from clients.service import PAPER_BOOK
 from core.errors import DataMissing
+from core.jobs import Nightly
 from core.log import get_logger
 from core.progress import Progress, silent
 from core.version import code_commit
@@ -26,6 +27,7 @@ from market_data.service import Universe, require_session, universe_on
 from ml_models.outcomes import outcomes
 from ml_models.service import ScoreBatch, score_night
 from mlops.sending import send_approved
+from portfolios.standings import keep_standings
 from quant.service import RegimeReading, detect_regime
 from registry.drift import read_drift
 from registry.service import Candidate, drift_is_wanted, judge_candidates
@@ -45,26 +47,7 @@ from trading.service import (
 )
 
 JOB = "nightly"
-STEPS = (
-    "features",
-    "universe",
-    "drift",
-    "judging",
-    "scores",
-    "regime",
-    "allocations",
-    "shadow",
-    "review",
-    "strategy",
-    "settling",
-    "targets",
-    "proposals",
-    "checks",
-    "approval",
-    "sending",
-    "fills",
-    "valuation",
-)
+STEPS = Nightly.steps
 _log = get_logger("mlops")
 
 
@@ -97,7 +80,8 @@ class Clockwork:
         begun = time.perf_counter()
         with transaction() as session:
             yield session
-        self.seconds[name] = round(time.perf_counter() - begun, 4)
+            self.seconds[name] = round(time.perf_counter() - begun, 4)
+            runs.keep_steps(session, run_id=self.run_id, steps=self.seconds)
 
 
 def run_night(*, as_of: date, book: str = PAPER_BOOK, progress: Progress = silent) -> dict[str, Any]:
@@ -184,6 +168,7 @@ def trade(as_of: date, book: str, clockwork: Clockwork) -> tuple[list[ClientRepo
         reconcile_book(session, as_of=as_of, book=book)
     with clockwork.step("valuation") as session:
         value_accounts(session, as_of=as_of, book=book)
+        keep_standings(session, as_of=as_of, book=book)
         reports = book_report(session, as_of=as_of, book=book)
     return reports, targets
 

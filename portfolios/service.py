@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from clients.practice import practice_date
 from core.money import Money
 from database.queries import portfolios as queries
 from database.queries import standings as standing_queries
@@ -20,15 +19,12 @@ from portfolios.holdings import Portfolio, combine
 from portfolios.lots import LotLine, closed_lots, open_lots
 from portfolios.performance import PERIODS, Month, Period, Risk, measure_period, measure_risk, monthly_returns
 from portfolios.practice import Practice, sum_practice
-from portfolios.standings import keep_standings, refresh
 from portfolios.view import Kind, View, open_view
 
 __all__ = [
     "Kind",
     "View",
-    "keep_standings",
     "open_view",
-    "practice_date",
     "read_allocation",
     "read_drift",
     "read_health",
@@ -38,7 +34,6 @@ __all__ = [
     "read_performance",
     "read_practice",
     "read_summary",
-    "refresh",
 ]
 
 PEERS_MIN = 5

@@ -8,6 +8,7 @@ from core.jobs import SendApproved, Ticket
 from core.progress import Progress, silent
 from database.session import transaction
 from mlops.sending import send_approved
+from portfolios.standings import refresh
 from trading.service import approve, reconcile_book
 
 
@@ -39,6 +40,7 @@ def send(job: SendApproved, *, progress: Progress = silent) -> Sent:
     progress("fills", 0, 1)
     with transaction() as session:
         reconciled = reconcile_book(session, as_of=job.as_of, book=job.book, account_ids=job.account_ids)
+        refresh(session, account_ids=job.account_ids, as_of=job.as_of)
     return Sent(fills=reconciled.fills, **said)
 
 
