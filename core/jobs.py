@@ -66,6 +66,26 @@ class Nightly(Job):
     """Run the night of `as_of`; without it, of today's session in New York."""
 
     name = "nightly"
+    steps: ClassVar[tuple[str, ...]] = (
+        "features",
+        "universe",
+        "drift",
+        "judging",
+        "scores",
+        "regime",
+        "allocations",
+        "shadow",
+        "review",
+        "strategy",
+        "settling",
+        "targets",
+        "proposals",
+        "checks",
+        "approval",
+        "sending",
+        "fills",
+        "valuation",
+    )
     as_of: date | None = None
 
 

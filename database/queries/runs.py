@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 
 import psycopg
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from core import clock
@@ -51,6 +51,7 @@ def claim_run(session: Session, *, job: str, as_of: date, book: str, code_commit
     run.status = "running"
     run.attempt += 1
     run.error = None
+    run.steps = {}
     run.code_commit = code_commit
     run.started_at = clock.now()
     session.flush()
@@ -73,6 +74,11 @@ def add_to_result(session: Session, *, run_id: int, changes: dict[str, Any]) -> 
     """Set some keys of a run's answer; the others stay."""
     run = session.scalars(select(Run).where(Run.run_id == run_id).with_for_update()).one()
     run.result = {**run.result, **changes}
+
+
+def keep_steps(session: Session, *, run_id: int, steps: dict[str, float]) -> None:
+    """Note the seconds of the steps that are done, in the transaction of the last of them."""
+    session.execute(update(Run).where(Run.run_id == run_id).values(steps=dict(steps)))
 
 
 def finish_run(session: Session, *, run_id: int, steps: dict[str, float], result: dict[str, Any]) -> None:
@@ -114,7 +120,7 @@ def lived_until(session: Session, *, job: str, book: str) -> date | None:
 
     Reads the view that every role may read.
     """
-    return session.scalar(
+    lived: date | None = session.scalar(
         text("""
             select coalesce(
                 (select max(as_of) from night_reports where job = :job and book = :book and status = 'succeeded'),
@@ -124,3 +130,4 @@ def lived_until(session: Session, *, job: str, book: str) -> date | None:
         """),
         {"job": job, "book": book},
     )
+    return lived
