@@ -4,7 +4,7 @@ from auth.people import Sample, list_people, sample_people
 from clients.assignments import assign
 from clients.service import list_clients
 from core.config import get_settings
-from database.session import Session, transaction
+from database.session import transaction
 
 
 def sample_sign_ins() -> list[Sample]:
