@@ -20,7 +20,7 @@ from database.tables.models import ModelVersion
 from database.tables.verdicts import GateVerdict
 from quant.stats import measure_performance
 from registry.evidence import OWN, REFERENCE
-from registry.portrait import NOTE
+from registry.records import NOTE
 from registry.roles import challengers, champions, contenders
 
 KINDS = ("screener", "allocator")
@@ -167,7 +167,9 @@ def returns_of(session: Session, tried: Tried) -> dict[str, ReturnSeries]:
     """Every series of the configuration, by name."""
     if tried.trial_id is None:
         return {}
-    return read_returns(session, kind=tried.kind, trial_id=tried.trial_id, through_on=date.max).get(tried.trial_id, {})
+    return read_returns(session, kind=tried.kind, trial_ids=[tried.trial_id], through_on=date.max).get(
+        tried.trial_id, {}
+    )
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ from mlops.mirror import Mirror, Tried, points, read_mirror, returns_of, tags
 from mlops.plots import calibration_plot, growth_plot, importance_plot, measures_plot
 from registry import artefact
 from registry.evidence import OWN
-from registry.portrait import NOTE
+from registry.records import NOTE
 from registry.trials import record_trial
 
 EXPERIMENTS = {"screener": "screeners", "allocator": "allocators"}

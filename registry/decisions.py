@@ -93,6 +93,13 @@ def release_champion(
     return _on_champion(roles.release, session, name, by, reason, effective_on)
 
 
+def soonest(session: Session, *, name: str, today: date, version: int | None = None) -> date:
+    """The first day from `today` on for which a change may be decided: not before the last one, nor before service."""
+    versions = {row.version: row for row in versions_named(session, name=name)}
+    begins_on = versions[version].valid_from_on if version in versions else date.min
+    return max(today, begins_on, roles.last_changed_on(session, name=name) or date.min)
+
+
 def version_named(session: Session, *, name: str, version: int) -> ModelVersion:
     """One version of a model. UnknownName for any other name or number."""
     numbers = {row.version: row for row in versions_named(session, name=name)}

@@ -1,6 +1,6 @@
 """What the drift readings of the last sessions say of a feature or model, summed up as of a date. Reads rows only."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
@@ -8,6 +8,7 @@ from typing import Literal
 from database.queries import drift as queries
 from database.session import Session
 from database.tables.drift import DriftReading
+from database.tables.models import ModelVersion
 
 State = Literal["calm", "alarm", "unknown"]
 # Drift is read every night; what was said before a long holiday is still the newest word, what is older is none.
@@ -37,6 +38,23 @@ def drift_state(session: Session, *, name: str, as_of: date, model_version_id: i
     found = queries.newest_readings(
         session, subject=name, as_of=as_of, model_version_id=model_version_id, sessions=STATE_SESSIONS
     )
+    return _state(name, found, as_of)
+
+
+def drift_states(session: Session, models: Collection[ModelVersion], *, as_of: date) -> dict[int, DriftState]:
+    """The same of several versions, by model_version_id."""
+    found = queries.newest_readings_by_version(
+        session,
+        model_version_ids=[model.model_version_id for model in models],
+        as_of=as_of,
+        sessions=STATE_SESSIONS,
+    )
+    return {
+        model.model_version_id: _state(model.name, found.get(model.model_version_id, []), as_of) for model in models
+    }
+
+
+def _state(name: str, found: Sequence[DriftReading], as_of: date) -> DriftState:
     if not found:
         return DriftState(name, "unknown", f"drift of {name} was not read up to {as_of}: acis drift run", None)
     read_on, oldest = found[0].session_on, as_of - timedelta(days=FORGOTTEN_DAYS)

@@ -180,7 +180,7 @@ def _own_returns(session: Session, model: ModelVersion, *, as_of: date) -> Mappi
     """Every series of the version's configuration; none where it was recorded without one."""
     if model.trial_id is None:
         return {}
-    return read_returns(session, kind=model.kind, trial_id=model.trial_id, through_on=as_of).get(model.trial_id, {})
+    return read_returns(session, kind=model.kind, trial_ids=[model.trial_id], through_on=as_of).get(model.trial_id, {})
 
 
 def _less(series: Mapping[str, ReturnSeries], name: str, reference: str) -> ReturnSeries:

@@ -4,32 +4,27 @@ Every figure is out of sample, net of costs and hypothetical, and stands beside 
 Nothing shorter than a year is annualised.
 """
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from core.errors import Refused
-from database.queries.models import find_versions
-from database.queries.roles import role_history
-from database.queries.shadow import lane_days
-from database.queries.trials import ReturnSeries, read_returns
+from core.errors import Refused, UnknownName
+from database.queries.models import version_heads
+from database.queries.roles import changes_of_kind, role_history
 from database.queries.verdicts import newest_verdicts
 from database.session import Session
 from database.tables.models import ModelVersion
-from database.tables.shadow import START_CENTS
+from database.tables.roles import ModelRole
 from database.tables.verdicts import GateVerdict
-from quant.stats import SESSIONS_A_YEAR, daily_returns, measure_performance
 from registry.alerts import open_alerts
-from registry.decisions import version_named, versions_named
-from registry.drift_state import DriftState
-from registry.evidence import OWN, REFERENCE, drift_of_inputs
+from registry.decisions import versions_named
+from registry.drift_state import DriftState, drift_states
+from registry.evidence import REFERENCE, drift_of_inputs
+from registry.records import NOTE, Record, shadow_records, trial_records
 from registry.roles import Standing, standing
 
-NOTE = "out of sample, net of costs, hypothetical"
 NOT_JUDGED = "not judged"
 
 
@@ -54,21 +49,6 @@ class Gate:
         if not self.sessions:
             return "no out-of-sample returns are recorded"
         return f"{NOTE}; {self.from_on} to {self.to_on}, {self.sessions} sessions, {self.trials} trials"
-
-
-@dataclass(frozen=True)
-class Record:
-    """What one series of a trial earned over its sessions; fractions. None where a year is not reached."""
-
-    series: str
-    from_on: date
-    to_on: date
-    sessions: int
-    total_return: float
-    annual_return: float | None
-    annual_volatility: float | None
-    sharpe: float | None
-    drawdown_max: float
 
 
 @dataclass(frozen=True)
@@ -141,17 +121,39 @@ class ModelLine:
 def list_models(session: Session, *, as_of: date) -> list[ModelLine]:
     """Every model by name, as it stands on `as_of`."""
     by_name: dict[str, list[ModelVersion]] = {}
-    for row in find_versions(session):
+    for row in version_heads(session):
         by_name.setdefault(row.name, []).append(row)
-    alerts = [alert.subject for alert in open_alerts(session)]
-    return [_line(session, versions, alerts, as_of) for versions in by_name.values()]
+    changes: dict[str, list[ModelRole]] = {}
+    for change in (row for kind in REFERENCE for row in changes_of_kind(session, kind=kind, as_of=as_of)):
+        changes.setdefault(change.name, []).append(change)
+    newest = [_newest(versions, as_of) for versions in by_name.values()]
+    verdicts = newest_verdicts(session, model_version_ids=[row.model_version_id for row in newest], as_of=as_of)
+    drift = drift_states(session, newest, as_of=as_of)
+    alerts = Counter(alert.subject for alert in open_alerts(session))
+    return [
+        _line(
+            by_name[row.name],
+            row,
+            changes.get(row.name, []),
+            _gate(verdicts.get(row.model_version_id)),
+            drift[row.model_version_id].state,
+            alerts[row.name],
+            as_of,
+        )
+        for row in newest
+    ]
 
 
-def _line(session: Session, versions: list[ModelVersion], alerts: Collection[str], as_of: date) -> ModelLine:
-    newest = _newest(versions, as_of)
-    champion, challenger, _ = _holders(session, versions, as_of)
-    verdict = newest_verdicts(session, model_version_ids=[newest.model_version_id], as_of=as_of)
-    gate = _gate(verdict.get(newest.model_version_id))
+def _line(
+    versions: list[ModelVersion],
+    newest: ModelVersion,
+    changes: list[ModelRole],
+    gate: Gate,
+    drift: str,
+    alerts: int,
+    as_of: date,
+) -> ModelLine:
+    champion, challenger, _ = _holders(changes, versions, as_of)
     return ModelLine(
         name=newest.name,
         kind=newest.kind,
@@ -163,8 +165,8 @@ def _line(session: Session, versions: list[ModelVersion], alerts: Collection[str
         verdict=gate.verdict,
         reason=gate.reason,
         basis=gate.basis,
-        drift=drift_of_inputs(session, newest, as_of=as_of).state,
-        alerts=sum(subject == newest.name for subject in alerts),
+        drift=drift,
+        alerts=alerts,
     )
 
 
@@ -172,7 +174,8 @@ def show_model(session: Session, *, name: str, as_of: date) -> Portrait:
     """All versions of a model with their verdicts, records and lineage. UnknownName for a name no model has."""
     versions = versions_named(session, name=name)
     newest = _newest(versions, as_of)
-    champion, challenger, held = _holders(session, versions, as_of)
+    changes = role_history(session, name=name)
+    champion, challenger, held = _holders(changes, versions, as_of)
     return Portrait(
         name=name,
         kind=newest.kind,
@@ -184,15 +187,15 @@ def show_model(session: Session, *, name: str, as_of: date) -> Portrait:
         on_hold=held,
         drift=drift_of_inputs(session, newest, as_of=as_of),
         alerts=tuple(f"{alert.severity}: {alert.text}" for alert in open_alerts(session, subject=name)),
-        shadow=_shadow(session, newest, as_of),
+        shadow=shadow_records(session, newest, as_of=as_of),
         versions=tuple(_portraits(session, sorted(versions, key=_age, reverse=True), champion, challenger, as_of)),
-        history=tuple(_history(session, versions)),
+        history=tuple(_history(changes, versions)),
     )
 
 
 def to_compare(session: Session, *, name: str, as_of: date) -> tuple[int, int]:
     """Version numbers of champion and challenger. Refused where they are not two."""
-    champion, challenger, held = _holders(session, versions_named(session, name=name), as_of)
+    champion, challenger, held = _holders(role_history(session, name=name), versions_named(session, name=name), as_of)
     office = champion or held
     if office is None or challenger is None or office == challenger:
         raise Refused(
@@ -202,10 +205,14 @@ def to_compare(session: Session, *, name: str, as_of: date) -> tuple[int, int]:
     return office, challenger
 
 
-def compare_versions(session: Session, *, name: str, versions: tuple[int, int], as_of: date) -> list[VersionPortrait]:
-    """Two versions of a model side by side."""
-    chosen = [version_named(session, name=name, version=version) for version in versions]
-    champion, challenger, _ = _holders(session, versions_named(session, name=name), as_of)
+def compare_versions(session: Session, *, name: str, versions: Sequence[int], as_of: date) -> list[VersionPortrait]:
+    """Some versions of a model side by side. UnknownName for any other name or number."""
+    known = {row.version: row for row in versions_named(session, name=name)}
+    for version in versions:
+        if version not in known:
+            raise UnknownName(f"version of {name}", str(version), [str(number) for number in known])
+    chosen = [known[version] for version in versions]
+    champion, challenger, _ = _holders(role_history(session, name=name), list(known.values()), as_of)
     return _portraits(session, chosen, champion, challenger, as_of)
 
 
@@ -220,9 +227,11 @@ def _age(model: ModelVersion) -> tuple[date, int]:
     return model.valid_from_on, model.version
 
 
-def _holders(session: Session, versions: list[ModelVersion], as_of: date) -> tuple[int | None, int | None, int | None]:
+def _holders(
+    changes: Sequence[ModelRole], versions: list[ModelVersion], as_of: date
+) -> tuple[int | None, int | None, int | None]:
     """Version numbers of champion, challenger and held champion among those that may serve on that date."""
-    now: Standing = standing(role_history(session, name=versions[0].name), as_of=as_of)
+    now: Standing = standing(changes, as_of=as_of)
     numbers = {row.model_version_id: row.version for row in versions if row.valid_from_on <= as_of < row.valid_to_on}
     return numbers.get(now.champion or 0), numbers.get(now.challenger or 0), numbers.get(now.held or 0)
 
@@ -231,10 +240,7 @@ def _portraits(
     session: Session, versions: list[ModelVersion], champion: int | None, challenger: int | None, as_of: date
 ) -> list[VersionPortrait]:
     verdicts = newest_verdicts(session, model_version_ids=[row.model_version_id for row in versions], as_of=as_of)
-    records: dict[int | None, tuple[Record, ...]] = {None: ()}
-    for model in versions:
-        if model.trial_id not in records:
-            records[model.trial_id] = _records(session, model, as_of)
+    records = trial_records(session, versions, as_of=as_of)
     return [
         VersionPortrait(
             version=model.version,
@@ -251,7 +257,7 @@ def _portraits(
             last_label_on=model.last_label_on,
             lineage=lineage(model),
             gate=_gate(verdicts.get(model.model_version_id)),
-            record=records[model.trial_id],
+            record=records.get(model.trial_id, ()),
         )
         for model in versions
     ]
@@ -289,54 +295,7 @@ def _gate(verdict: GateVerdict | None) -> Gate:
     )
 
 
-def _records(session: Session, model: ModelVersion, as_of: date) -> tuple[Record, ...]:
-    """The model's own series, then what it is held against, then the others by name; seeds are left out."""
-    assert model.trial_id is not None
-    series = read_returns(session, kind=model.kind, trial_id=model.trial_id, through_on=as_of).get(model.trial_id, {})
-    first = (OWN, REFERENCE[model.kind])
-    names = [*first, *sorted(name for name in series if name not in first and not name.startswith("seed-"))]
-    return tuple(_record(name, series[name]) for name in names if name in series and len(series[name].sessions))
-
-
-def _shadow(session: Session, model: ModelVersion, as_of: date) -> tuple[Record, ...]:
-    """What each lane's book has made of itself since the version's service began; never annualised."""
-    lanes = lane_days(
-        session,
-        strategies=[model.strategy],
-        first_on=model.valid_from_on,
-        last_on=min(as_of, model.valid_to_on - timedelta(days=1)),
-        start_cents=START_CENTS,
-    )
-    records = []
-    for (_, lane), days in sorted(lanes.items()):
-        begun = max((place for place, day in enumerate(days) if day.is_start), default=0)
-        book = days[begun:]
-        if len(book) < 2:
-            continue
-        values = np.array([day.value_cents for day in book], dtype=np.float64)
-        whole = ReturnSeries(np.array([day.session_on for day in book[1:]], "datetime64[D]"), daily_returns(values))
-        records.append(replace(_record(lane, whole), annual_return=None, annual_volatility=None, sharpe=None))
-    return tuple(records)
-
-
-def _record(name: str, series: ReturnSeries) -> Record:
-    values: npt.NDArray[np.float64] = np.concatenate([[1.0], np.cumprod(1.0 + series.returns)])
-    measures = measure_performance(values)
-    a_year = measures.sessions >= SESSIONS_A_YEAR
-    return Record(
-        series=name,
-        from_on=series.sessions[0].astype(date),
-        to_on=series.sessions[-1].astype(date),
-        sessions=measures.sessions,
-        total_return=measures.total_return,
-        annual_return=measures.annual_return if a_year else None,
-        annual_volatility=measures.annual_volatility if a_year else None,
-        sharpe=measures.sharpe if a_year else None,
-        drawdown_max=measures.drawdown_max,
-    )
-
-
-def _history(session: Session, versions: list[ModelVersion]) -> list[RoleLine]:
+def _history(changes: Sequence[ModelRole], versions: list[ModelVersion]) -> list[RoleLine]:
     numbers = {row.model_version_id: row.version for row in versions}
     return [
         RoleLine(
@@ -348,5 +307,5 @@ def _history(session: Session, versions: list[ModelVersion]) -> list[RoleLine]:
             actor=row.actor,
             second_actor=row.second_actor,
         )
-        for row in role_history(session, name=versions[0].name)
+        for row in changes
     ]

@@ -23,17 +23,16 @@ from registry.decisions import (
     roll_back_champion,
 )
 from registry.portrait import (
-    NOTE,
     Gate,
     ModelLine,
     Portrait,
-    Record,
     VersionPortrait,
     compare_versions,
     list_models,
     show_model,
     to_compare,
 )
+from registry.records import NOTE, Record
 
 group = typer.Typer(no_args_is_help=True)
 NameArgument = Annotated[str, typer.Argument(help="Name of the model, as `acis models list` shows it.")]

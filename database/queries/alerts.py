@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from database.paging import Page, read_page
 from database.session import Session
 from database.tables.alerts import Alert
 
@@ -29,6 +30,28 @@ def open_alerts(session: Session, *, subject: str | None = None) -> list[Alert]:
     if subject is not None:
         query = query.where(Alert.subject == subject)
     return list(session.scalars(query))
+
+
+def page_alerts(
+    session: Session, *, subject: str | None, severity: str | None, is_open: bool | None, limit: int, cursor: str | None
+) -> Page:
+    """A page of alerts, those that came back last first."""
+    query = select(Alert)
+    if subject is not None:
+        query = query.where(Alert.subject == subject)
+    if severity is not None:
+        query = query.where(Alert.severity == severity)
+    if is_open is not None:
+        query = query.where(Alert.settled_at.is_(None) if is_open else Alert.settled_at.is_not(None))
+    return read_page(
+        session,
+        query,
+        sorts={"last_at": Alert.last_at.expression},
+        key=Alert.alert_id.expression,
+        sort="-last_at",
+        limit=limit,
+        cursor=cursor,
+    )
 
 
 def settle_alerts(session: Session, *, subject: str, text: str | None = None) -> int:

@@ -1,6 +1,6 @@
 """Drift readings, stored once a session, subject and measure; what was decided about them; read as of a date."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from typing import Any
 
@@ -48,6 +48,40 @@ def newest_readings(
         DriftReading.session_on.desc(), DriftReading.measure, DriftReading.model_version_id.desc()
     )
     return list(session.scalars(found))
+
+
+def newest_readings_by_version(
+    session: Session, *, model_version_ids: Collection[int], as_of: date, sessions: int
+) -> dict[int, list[DriftReading]]:
+    """By version, what `newest_readings` finds of each: every measure of its newest sessions, newest first."""
+    place = func.dense_rank().over(partition_by=DriftReading.model_version_id, order_by=DriftReading.session_on.desc())
+    ranked = (
+        select(DriftReading.drift_reading_id, place.label("place"))
+        .where(DriftReading.model_version_id.in_(list(model_version_ids)), DriftReading.session_on <= as_of)
+        .subquery()
+    )
+    rows = session.scalars(
+        select(DriftReading)
+        .join(ranked, ranked.c.drift_reading_id == DriftReading.drift_reading_id)
+        .where(ranked.c.place <= sessions)
+        .order_by(DriftReading.session_on.desc(), DriftReading.measure)
+    )
+    found: dict[int, list[DriftReading]] = {}
+    for row in rows:
+        found.setdefault(row.model_version_id or 0, []).append(row)
+    return found
+
+
+def readings_between(
+    session: Session, *, subject: str, first_on: date, last_on: date, model_version_id: int | None = None
+) -> list[DriftReading]:
+    """Every reading of a subject between two sessions, by session and measure; of one version where named."""
+    query = select(DriftReading).where(
+        DriftReading.subject == subject, DriftReading.session_on.between(first_on, last_on)
+    )
+    if model_version_id is not None:
+        query = query.where(DriftReading.model_version_id == model_version_id)
+    return list(session.scalars(query.order_by(DriftReading.session_on, DriftReading.measure)))
 
 
 def readings_on(session: Session, *, session_on: date, subject_kind: str | None = None) -> list[DriftReading]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Date, cast, func, literal, select
 from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.orm import defer
 
 from database.session import Session, advisory_lock
 from database.tables.models import ModelVersion
@@ -111,6 +112,14 @@ def find_versions(session: Session, *, name: str | None = None) -> list[ModelVer
     """Every version of a model, or of all models, by name and version."""
     query = select(ModelVersion).order_by(ModelVersion.name, ModelVersion.version)
     return list(session.scalars(query if name is None else query.where(ModelVersion.name == name)))
+
+
+def version_heads(session: Session) -> list[ModelVersion]:
+    """Every version of all models without its manifest and measures, which are most of a row; by name and version."""
+    query = select(ModelVersion).options(
+        defer(ModelVersion.manifest, raiseload=True), defer(ModelVersion.metrics, raiseload=True)
+    )
+    return list(session.scalars(query.order_by(ModelVersion.name, ModelVersion.version)))
 
 
 def folds_of_trial(session: Session, *, trial_id: int) -> list[ModelVersion]:

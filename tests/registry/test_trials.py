@@ -41,7 +41,7 @@ class TestAddReturns:
     def test_years_are_joined_and_cut_off_at_the_date(self, session: Session) -> None:
         trial_id = create_trial(session, years=[2015, 2016])
         found = read_returns(
-            session, kind="screener", trial_id=trial_id, through_on=date(2016, 1, 5), series=("model",)
+            session, kind="screener", trial_ids=[trial_id], through_on=date(2016, 1, 5), series=("model",)
         )
         series = found[trial_id]["model"]
         assert set(found[trial_id]) == {"model"}
