@@ -161,6 +161,17 @@ class AuditLeaks(Job):
     is_deep: bool = False
 
 
+class MakeReport(Job):
+    """Fill in a report on a client over the days after `from_on` up to `to_on`."""
+
+    name = "make-report"
+    lane = Lane.DESK
+    may_be_killed = True
+    client_id: int
+    from_on: date
+    to_on: date
+
+
 class WatchDrift(Job):
     """Read the drift of features and models on `as_of`; without it, on the newest session."""
 
@@ -189,6 +200,7 @@ KINDS: Mapping[str, type[Job]] = {
         BuildFeatures,
         CancelOrders,
         JudgeModels,
+        MakeReport,
         Nightly,
         RefreshData,
         RespondToDrift,

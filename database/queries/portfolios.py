@@ -334,3 +334,46 @@ def closes_between(
         {"ids": sorted(instrument_ids), "first_on": first_on, "until_on": until_on},
     )
     return {row[0]: (row[1], row[2]) for row in rows}
+
+
+class TradeRow(NamedTuple):
+    """One execution with what it cost."""
+
+    session_on: date
+    account_id: int
+    symbol: str
+    side: str
+    quantity: Decimal
+    price: Decimal
+    amount_usd: Decimal
+    commission_usd: Decimal
+    spread_cost_usd: Decimal
+    impact_cost_usd: Decimal
+
+
+def trades_between(session: Session, *, account_ids: Collection[int], after_on: date, until_on: date) -> list[TradeRow]:
+    """Executions with `after_on` < session_on <= `until_on`, oldest first."""
+    rows = session.execute(
+        text("""
+            select f.session_on, o.account_id, i.symbol, o.side, f.quantity, f.price, round(f.quantity * f.price, 2),
+                   f.commission_usd, f.spread_cost_usd, f.impact_cost_usd
+            from orders o join fills f using (order_id) join instruments i on i.instrument_id = o.instrument_id
+            where o.account_id = any(:ids) and f.session_on > :after_on and f.session_on <= :until_on
+            order by f.session_on, i.symbol, f.fill_id
+        """),
+        {"ids": sorted(account_ids), "after_on": after_on, "until_on": until_on},
+    )
+    return [TradeRow._make(row) for row in rows]
+
+
+def dividends_between(session: Session, *, account_ids: Collection[int], after_on: date, until_on: date) -> Decimal:
+    """Dividends credited with `after_on` < booked_on <= `until_on`."""
+    found: Decimal = session.scalar(
+        text("""
+            select coalesce(-sum(l.amount_usd), 0) from journal_entries e join journal_lines l using (entry_id)
+            where e.account_id = any(:ids) and e.booked_on > :after_on and e.booked_on <= :until_on
+              and l.ledger_account = 'dividends'
+        """),
+        {"ids": sorted(account_ids), "after_on": after_on, "until_on": until_on},
+    )
+    return found

@@ -15,6 +15,7 @@ JOBS = {
     "judge_models": "Let the gate judge the versions that may serve.",
     "cancel_orders": "Ask the brokers to take back orders that somebody wants back.",
     "compare_screeners": "The algorithms of the screeners side by side, over seeds and years.",
+    "make_report": "Fill in a report on a client.",
     "nightly": "One night: from the day's bars to fills and the report.",
     "refresh_data": "Bring in the files that lie in the inbox.",
     "replay": "The nightly verbs over a stretch of history.",
