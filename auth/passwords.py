@@ -33,6 +33,7 @@ _COMMON_WORDS = """
 """
 _COMMON = frozenset(_COMMON_WORDS.split())
 _DISGUISES = str.maketrans("@4301!5$7", "aaeoiisst")
+_TRIMMINGS = string.digits + string.punctuation + " "
 _RUNS = (
     "abcdefghijklmnopqrstuvwxyz",
     "01234567890123456789",
@@ -51,8 +52,8 @@ def require_good_password(password: str, *, email: str, name: str) -> None:
             f"password has {len(given)} characters: choose {CHARACTERS_MIN} to {CHARACTERS_MAX}, such as four words"
         )
     lowered = given.lower()
-    bare = lowered.strip(string.digits + string.punctuation + " ")
-    disguised = lowered.translate(_DISGUISES).strip(string.digits + string.punctuation + " ")
+    bare = lowered.strip(_TRIMMINGS)
+    disguised = lowered.rstrip(_TRIMMINGS).translate(_DISGUISES).strip(_TRIMMINGS)
     if {bare, disguised} & (_COMMON | {""}):
         raise InputError("password is one of the most used, or figures alone: choose words that nobody expects")
     if len(set(lowered)) < _DISTINCT_MIN or any(bare in run or bare in run[::-1] for run in _RUNS):

@@ -95,7 +95,7 @@ def rotate(session: Session, token: str, *, check: Callable[[UUID], None]) -> To
     if held.used_at is not None and at - held.used_at > GRACE:
         queries.end_sign_in(session, sign_in_id=sign_in.sign_in_id, reason="refresh token used twice", at=at)
         after = {"reason": "refresh token used twice", "sign_in": sign_in.sign_in_id}
-        record(session, actor=user.email, action="revoke", subject="sign-in", subject_id=user.user_id, after=after)
+        record(session, actor=user.email, action="revoke sign-in", subject="user", subject_id=user.user_id, after=after)
         return Stolen(sign_in.sign_in_id)
     sign_in.last_used_at = at
     token, last = _next(session, sign_in, token, held, at)
