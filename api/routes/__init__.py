@@ -14,6 +14,7 @@ from api.routes import (
     models,
     portfolio,
     regimes,
+    reports,
     schedules,
     screens,
     strategies,
