@@ -75,7 +75,7 @@ def approve(session: Session, *, recommendation_ids: Sequence[int], actor: str) 
     """
     approval = approve_accounts(session, recommendation_ids=recommendation_ids, actor=actor)
     if approval.refused:
-        raise Refused("; ".join(_sentences(approval.refused)))
+        raise Refused("; ".join(sentences(approval.refused)))
     return approval
 
 
@@ -139,7 +139,8 @@ def reject(session: Session, *, recommendation_ids: Sequence[int], actor: str, r
     return len(ids)
 
 
-def _sentences(refused: Sequence[Refusal]) -> list[str]:
+def sentences(refused: Sequence[Refusal]) -> list[str]:
+    """The objections as a person reads them."""
     return [
         f"recommendation {objection.recommendation_id} of {one.client}: {objection.reason} ({objection.rule})"
         for one in refused

@@ -9,10 +9,9 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 
 from core.clock import now
-from core.errors import InputError
+from core.errors import NotFound
 from core.money import ZERO
 from database.queries import orders as order_queries
 from database.queries.kill_switches import engaged_switches
@@ -51,12 +50,12 @@ class Judged:
 def hold_recommendations(session: Session, *, recommendation_ids: Collection[int]) -> list[RecommendationRow]:
     """The recommendations, locked behind their books: neither a night nor a sender moves them until the end.
 
-    InputError names numbers that are not there.
+    NotFound for a number that is not there.
     """
     rows = order_queries.find_recommendations(session, recommendation_ids=recommendation_ids)
     missing = sorted(set(recommendation_ids) - {row.recommendation_id for row in rows})
     if missing:
-        raise InputError(f"recommendation_ids holds {missing}, which do not exist: list the proposed ones")
+        raise NotFound("recommendation", missing[0])
     known = holders(session, account_ids={row.account_id for row in rows})
     for book in sorted({holder.book for holder in known.values()}):
         advisory_lock(session, f"acis:trading:{book}")
@@ -178,8 +177,3 @@ def _judged(holder: Holder, chosen: Sequence[RecommendationRow], portfolio: Port
     checks = tuple(check for check in stored_checks(basket, judge_basket(basket)) if check[0] in ids)
     objections = tuple(Objection(key, rule, reason) for key, rule, passed, _, _, reason in checks if not passed)
     return Judged(holder, tuple(chosen), objections, portfolio, basket, checks)
-
-
-def value_of(rows: Sequence[RecommendationRow], *, side: str) -> Decimal:
-    """What the recommendations of one side come to at their reference prices."""
-    return sum((row.quantity * row.reference_price for row in rows if row.side == side), ZERO)

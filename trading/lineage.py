@@ -1,4 +1,4 @@
-"""From any order back to why it exists: a document that a person and a program can read."""
+"""From any order or recommendation back to why it exists: a document that a person and a program can read."""
 
 from datetime import date, datetime
 from decimal import Decimal
@@ -6,7 +6,7 @@ from typing import Any
 
 from core.errors import InputError
 from core.money import ZERO, money
-from database.queries.lineage import Chain, Surroundings, find_chain, newest_order_ids, read_surroundings
+from database.queries.lineage import Chain, Surroundings, chain_of_order, newest_order_ids, read_surroundings
 from database.session import Session
 from database.tables.models import ModelVersion
 
@@ -42,11 +42,15 @@ _MANDATE = (
 
 def explain(session: Session, *, order_id: int) -> dict[str, Any]:
     """The order's whole chain as plain values (amounts and dates as text); raises InputError for an unknown id."""
-    chain = find_chain(session, order_id=order_id)
+    chain = chain_of_order(session, order_id=order_id)
     if chain is None:
         newest = ", ".join(str(key) for key in newest_order_ids(session))
         raise InputError(f"order id is {order_id}, and no such order exists; the newest are: {newest or 'none yet'}")
-    around = read_surroundings(session, chain=chain)
+    return tell(chain, read_surroundings(session, chain=chain))
+
+
+def tell(chain: Chain, around: Surroundings) -> dict[str, Any]:
+    """The chain as plain values, link by link; links that do not exist are None."""
     return {
         "order": _order(chain, around),
         "recommendation": _recommendation(chain, around),
@@ -68,8 +72,10 @@ def explain(session: Session, *, order_id: int) -> dict[str, Any]:
     }
 
 
-def _order(chain: Chain, around: Surroundings) -> dict[str, Any]:
+def _order(chain: Chain, around: Surroundings) -> dict[str, Any] | None:
     order = chain.order
+    if order is None:
+        return None
     spread = sum((fill.spread_cost_usd for fill in around.fills), ZERO)
     impact = sum((fill.impact_cost_usd for fill in around.fills), ZERO)
     commission = sum((fill.commission_usd for fill in around.fills), ZERO)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from auth.audit import record
-from core.errors import InputError, NotFound, Refused
+from core.errors import InputError, Refused
 from core.money import ZERO, weight
 from database.queries import orders as queries
 from database.queries.orders import RecommendationRow
@@ -30,8 +30,6 @@ def change_quantity(session: Session, *, recommendation_id: int, quantity: Decim
     """
     if quantity <= 0 or quantity != quantity.to_integral_value():
         raise InputError(f"quantity is {quantity}: give a whole number of shares, or reject the recommendation")
-    if not queries.find_recommendations(session, recommendation_ids=[recommendation_id]):
-        raise NotFound("recommendation", recommendation_id)
     (row,) = hold_recommendations(session, recommendation_ids=[recommendation_id])
     (alone,) = judge(session, [row._replace(quantity=quantity)])
     _require_none(row, [one.reason for one in alone.objections if one.rule == "undecidable"])

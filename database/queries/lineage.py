@@ -1,8 +1,9 @@
-"""From an order back to everything that it came from, in a handful of statements."""
+"""From a recommendation or its order back to everything that it came from, in a handful of statements."""
 
+from datetime import date
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, select
+from sqlalchemy import ColumnElement, Row, and_, select, text
 from sqlalchemy.orm import aliased
 
 from database.session import Session
@@ -16,15 +17,14 @@ from database.tables.models import ModelVersion
 from database.tables.orders import Order, OrderEvent, PretradeCheck, Recommendation
 from database.tables.positions import LotClosing, TaxLot
 from database.tables.regimes import Regime
-from database.tables.runs import Run
 from database.tables.scores import Score, ScoreBatch
 from database.tables.targets import StrategyChoice, Target, TargetWeight
 
 
 class Chain(NamedTuple):
-    """The rows that one order hangs on; None where the order has no such row."""
+    """The rows that one recommendation or order hangs on; None where there is no such row."""
 
-    order: Order
+    order: Order | None
     account: Account
     client: Client
     instrument: Instrument
@@ -40,6 +40,13 @@ class Chain(NamedTuple):
     screener: ModelVersion | None
     choice: StrategyChoice | None
 
+    @property
+    def session_on(self) -> date:
+        """The night that it is of."""
+        night = self.recommendation or self.order
+        assert night is not None, "a chain hangs on a recommendation, an order, or both"
+        return night.session_on
+
 
 class Surroundings(NamedTuple):
     """What belongs to the order or to its night in numbers of rows."""
@@ -51,39 +58,57 @@ class Surroundings(NamedTuple):
     bought_by: dict[int, int]  # lot closed by this order -> order that opened it
     checks: list[PretradeCheck]
     regimes: list[Regime]
-    runs: list[Run]
+    runs: list[Row[Any]]
     snapshots: list[FeatureSnapshot]
 
 
-def find_chain(session: Session, *, order_id: int) -> Chain | None:
+def chain_of_order(session: Session, *, order_id: int) -> Chain | None:
     """Order, recommendation, target, mandate, allocation, score and both models, in one statement."""
-    allocator, screener = aliased(ModelVersion), aliased(ModelVersion)
+    links = _select_chain().select_from(Order).outerjoin(Recommendation, _SAME_LEG)
+    return _find(session, links, Order.order_id == order_id, holder=Order)
+
+
+def chain_of_recommendation(session: Session, *, recommendation_id: int) -> Chain | None:
+    """The same from a recommendation, whether or not it became an order."""
+    links = _select_chain().select_from(Recommendation).outerjoin(Order, _SAME_LEG)
+    return _find(session, links, Recommendation.recommendation_id == recommendation_id, holder=Recommendation)
+
+
+_allocator, _screener = aliased(ModelVersion), aliased(ModelVersion)
+_SAME_LEG = Recommendation.recommendation_id == Order.recommendation_id
+
+
+def _select_chain() -> Any:
+    """The columns of a chain, in the order of its fields."""
+    return select(
+        Order,
+        Account,
+        Client,
+        Instrument,
+        Recommendation,
+        Target,
+        TargetWeight,
+        Mandate,
+        Allocation,
+        AllocationWeight,
+        _allocator,
+        ScoreBatch,
+        Score,
+        _screener,
+        StrategyChoice,
+    )
+
+
+def _find(session: Session, links: Any, wanted: ColumnElement[bool], *, holder: Any) -> Chain | None:
+    """`holder` is the row that is there for certain: it says which account, stock and night."""
     query = (
-        select(
-            Order,
-            Account,
-            Client,
-            Instrument,
-            Recommendation,
-            Target,
-            TargetWeight,
-            Mandate,
-            Allocation,
-            AllocationWeight,
-            allocator,
-            ScoreBatch,
-            Score,
-            screener,
-            StrategyChoice,
-        )
-        .join(Account, Account.account_id == Order.account_id)
+        links.join(Account, Account.account_id == holder.account_id)
         .join(Client, Client.client_id == Account.client_id)
-        .join(Instrument, Instrument.instrument_id == Order.instrument_id)
-        .outerjoin(Recommendation, Recommendation.recommendation_id == Order.recommendation_id)
+        .join(Instrument, Instrument.instrument_id == holder.instrument_id)
         .outerjoin(Target, Target.target_id == Recommendation.target_id)
         .outerjoin(
             TargetWeight,
-            and_(TargetWeight.target_id == Target.target_id, TargetWeight.instrument_id == Order.instrument_id),
+            and_(TargetWeight.target_id == Target.target_id, TargetWeight.instrument_id == holder.instrument_id),
         )
         .outerjoin(Mandate, Mandate.mandate_id == Target.mandate_id)
         .outerjoin(Allocation, Allocation.allocation_id == Target.allocation_id)
@@ -91,18 +116,18 @@ def find_chain(session: Session, *, order_id: int) -> Chain | None:
             AllocationWeight,
             and_(
                 AllocationWeight.allocation_id == Allocation.allocation_id,
-                AllocationWeight.instrument_id == Order.instrument_id,
+                AllocationWeight.instrument_id == holder.instrument_id,
             ),
         )
-        .outerjoin(allocator, allocator.model_version_id == Allocation.model_version_id)
+        .outerjoin(_allocator, _allocator.model_version_id == Allocation.model_version_id)
         .outerjoin(ScoreBatch, ScoreBatch.score_batch_id == Allocation.score_batch_id)
         .outerjoin(
             Score,
-            and_(Score.score_batch_id == ScoreBatch.score_batch_id, Score.instrument_id == Order.instrument_id),
+            and_(Score.score_batch_id == ScoreBatch.score_batch_id, Score.instrument_id == holder.instrument_id),
         )
-        .outerjoin(screener, screener.model_version_id == ScoreBatch.model_version_id)
-        .outerjoin(StrategyChoice, StrategyChoice.session_on == Order.session_on)
-        .where(Order.order_id == order_id)
+        .outerjoin(_screener, _screener.model_version_id == ScoreBatch.model_version_id)
+        .outerjoin(StrategyChoice, StrategyChoice.session_on == holder.session_on)
+        .where(wanted)
     )
     row = session.execute(query).one_or_none()
     return None if row is None else Chain._make(row)
@@ -110,28 +135,45 @@ def find_chain(session: Session, *, order_id: int) -> Chain | None:
 
 def read_surroundings(session: Session, *, chain: Chain) -> Surroundings:
     """Timeline, fills with their lots, checks, regimes of the night, its runs, and the feature snapshot."""
-    order = chain.order
-    fills = list(session.scalars(select(Fill).where(Fill.order_id == order.order_id).order_by(Fill.fill_id)))
+    order_id = None if chain.order is None else chain.order.order_id
+    recommendation_id = None if chain.recommendation is None else chain.recommendation.recommendation_id
+    fills: list[Fill] = [] if order_id is None else _all(session, Fill, Fill.order_id == order_id, Fill.fill_id)
     fill_ids = [fill.fill_id for fill in fills]
-    closings = _all(session, LotClosing, LotClosing.fill_id.in_(fill_ids), LotClosing.lot_id)
+    closings: list[LotClosing] = []
+    lots: list[TaxLot] = []
+    if fill_ids:
+        closings = _all(session, LotClosing, LotClosing.fill_id.in_(fill_ids), LotClosing.lot_id)
+        lots = _all(session, TaxLot, TaxLot.fill_id.in_(fill_ids), TaxLot.lot_id)
     opened = (
         select(TaxLot.lot_id, Fill.order_id)
         .join(Fill, Fill.fill_id == TaxLot.fill_id)
         .where(TaxLot.lot_id.in_([closing.lot_id for closing in closings]))
     )
     return Surroundings(
-        events=_all(session, OrderEvent, OrderEvent.order_id == order.order_id, OrderEvent.event_id),
+        events=[]
+        if order_id is None
+        else _all(session, OrderEvent, OrderEvent.order_id == order_id, OrderEvent.event_id),
         fills=fills,
-        lots=_all(session, TaxLot, TaxLot.fill_id.in_(fill_ids), TaxLot.lot_id),
+        lots=lots,
         closings=closings,
         bought_by={row.lot_id: row.order_id for row in session.execute(opened)} if closings else {},
-        checks=_all(
-            session, PretradeCheck, PretradeCheck.recommendation_id == order.recommendation_id, PretradeCheck.rule
-        ),
-        regimes=_all(session, Regime, Regime.session_on == order.session_on, Regime.detector),
-        runs=_all(session, Run, and_(Run.as_of == order.session_on, Run.book == chain.account.book), Run.run_id),
+        checks=_all(session, PretradeCheck, PretradeCheck.recommendation_id == recommendation_id, PretradeCheck.rule),
+        regimes=_all(session, Regime, Regime.session_on == chain.session_on, Regime.detector),
+        runs=_runs_of(session, chain),
         snapshots=_snapshot_of(session, chain.batch),
     )
+
+
+def _runs_of(session: Session, chain: Chain) -> list[Row[Any]]:
+    """The night's runs as everybody may read them: without what they tell of other clients."""
+    rows = session.execute(
+        text("""
+            select run_id, job, status, attempt, code_commit, started_at from night_reports
+            where as_of = :as_of and book = :book order by run_id
+        """),
+        {"as_of": chain.session_on, "book": chain.account.book},
+    )
+    return list(rows)
 
 
 def _snapshot_of(session: Session, batch: ScoreBatch | None) -> list[FeatureSnapshot]:

@@ -1,4 +1,4 @@
-"""Recommendations as people see them: lists with client, stock and what is void by now; whose accounts they are of."""
+"""Recommendations and orders as people see them: with client and stock, and with what is void by now."""
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -6,18 +6,22 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, select
+from sqlalchemy import ColumnElement, Row, Select, Text, and_, case, cast, func, select
+from sqlalchemy.dialects.postgresql import ARRAY, array
 
 from core.clock import now
 from database.paging import Page, read_page
 from database.queries.positions import OpenLot
 from database.session import Session
 from database.tables.accounts import Account
+from database.tables.fills import Fill
 from database.tables.households import Client
 from database.tables.instruments import Instrument
-from database.tables.orders import Order, PretradeCheck, Recommendation
+from database.tables.orders import Order, OrderEvent, PretradeCheck, Recommendation
 from database.tables.positions import AccountValuation, TaxLot
 from database.tables.targets import Target
+
+_VALUE: Any = Recommendation.quantity * Recommendation.reference_price
 
 
 class Holder(NamedTuple):
@@ -55,6 +59,21 @@ class Filters:
     strategy: str | None = None
     symbol: str | None = None
     q: str | None = None
+
+
+@dataclass(frozen=True)
+class OrderFilters:
+    """What a list of orders is narrowed to; None narrows nothing. Dates are sessions, both included."""
+
+    states: Sequence[str] | None = None
+    order_ids: Sequence[int] | None = None
+    from_on: date | None = None
+    to_on: date | None = None
+    client_id: int | None = None
+    account_id: int | None = None
+    side: str | None = None
+    strategy: str | None = None
+    symbol: str | None = None
 
 
 def shown_status() -> ColumnElement[Any]:
@@ -135,7 +154,26 @@ def lots_of(
 
 def page_of_recommendations(session: Session, *, filters: Filters, sort: str, limit: int, cursor: str | None) -> Page:
     """Recommendations with client, account, stock, strategy, order, and the rules that refused; never a replay's."""
-    value = Recommendation.quantity * Recommendation.reference_price
+    sorts: dict[str, Any] = {
+        "recommendation_id": Recommendation.recommendation_id,
+        "session_on": Recommendation.session_on,
+        "client": Client.name,
+        "symbol": Instrument.symbol,
+        "value_usd": _VALUE,
+        "weight_after": Recommendation.weight_after,
+    }
+    key: Any = Recommendation.recommendation_id
+    return read_page(session, _shown(filters), sorts=sorts, key=key, sort=sort, limit=limit, cursor=cursor)
+
+
+def find_shown(session: Session, *, recommendation_id: int) -> Row[Any] | None:
+    """One recommendation as lists show it."""
+    query = _shown(Filters()).where(Recommendation.recommendation_id == recommendation_id)
+    found: Row[Any] | None = session.execute(query).one_or_none()
+    return found
+
+
+def _shown(filters: Filters) -> Any:
     failed = (
         select(func.array_agg(PretradeCheck.rule))
         .where(PretradeCheck.recommendation_id == Recommendation.recommendation_id, ~PretradeCheck.passed)
@@ -157,12 +195,12 @@ def page_of_recommendations(session: Session, *, filters: Filters, sort: str, li
         Recommendation.quantity,
         Recommendation.proposed_quantity,
         Recommendation.reference_price,
-        value.label("value_usd"),
+        _VALUE.label("value_usd"),
         Recommendation.weight_before,
         Recommendation.weight_after,
         Recommendation.reason,
         shown_status().label("status"),
-        failed.label("refused_by"),
+        func.coalesce(failed, cast(array([]), ARRAY(Text))).label("refused_by"),
         Recommendation.decided_by,
         Recommendation.decided_at,
         Recommendation.decision_note,
@@ -171,17 +209,92 @@ def page_of_recommendations(session: Session, *, filters: Filters, sort: str, li
         Order.order_id,
         Order.state.label("order_state"),
     )
-    query = _narrowed(columns, filters).outerjoin(Order, Order.recommendation_id == Recommendation.recommendation_id)
+    return _narrowed(columns, filters).outerjoin(Order, Order.recommendation_id == Recommendation.recommendation_id)
+
+
+def page_of_orders(session: Session, *, filters: OrderFilters, sort: str, limit: int, cursor: str | None) -> Page:
+    """Orders with client, account, stock, strategy and what was filled at which price; never a replay's."""
     sorts: dict[str, Any] = {
-        "recommendation_id": Recommendation.recommendation_id,
-        "session_on": Recommendation.session_on,
+        "order_id": Order.order_id,
+        "session_on": Order.session_on,
+        "changed_at": Order.changed_at,
         "client": Client.name,
         "symbol": Instrument.symbol,
-        "value_usd": value,
-        "weight_after": Recommendation.weight_after,
     }
-    key: Any = Recommendation.recommendation_id
+    query = _orders()
+    equal: dict[Any, Any] = {
+        Account.client_id: filters.client_id,
+        Order.account_id: filters.account_id,
+        Order.side: filters.side,
+        Target.strategy: filters.strategy,
+        Instrument.symbol: filters.symbol,
+    }
+    for column, value in equal.items():
+        if value is not None:
+            query = query.where(column == value)
+    if filters.states:
+        query = query.where(Order.state.in_(filters.states))
+    if filters.order_ids:
+        query = query.where(Order.order_id.in_(filters.order_ids))
+    if filters.from_on is not None:
+        query = query.where(Order.session_on >= filters.from_on)
+    if filters.to_on is not None:
+        query = query.where(Order.session_on <= filters.to_on)
+    key: Any = Order.order_id
     return read_page(session, query, sorts=sorts, key=key, sort=sort, limit=limit, cursor=cursor)
+
+
+def find_order_shown(session: Session, *, order_id: int) -> Row[Any] | None:
+    """One order as lists show it."""
+    found: Row[Any] | None = session.execute(_orders().where(Order.order_id == order_id)).one_or_none()
+    return found
+
+
+def events_of(session: Session, *, order_id: int) -> list[OrderEvent]:
+    """The order's timeline, oldest first."""
+    query = select(OrderEvent).where(OrderEvent.order_id == order_id).order_by(OrderEvent.event_id)
+    return list(session.scalars(query))
+
+
+def _orders() -> Any:
+    paid = func.sum(Fill.quantity * Fill.price) / func.sum(Fill.quantity)
+    average = select(paid).where(Fill.order_id == Order.order_id).scalar_subquery()
+    return (
+        select(
+            Order.order_id,
+            Order.client_order_id,
+            Order.recommendation_id,
+            Order.account_id,
+            Account.name.label("account"),
+            Account.client_id,
+            Client.name.label("client"),
+            Order.instrument_id,
+            Instrument.symbol,
+            Instrument.name.label("company"),
+            Target.strategy,
+            Order.session_on,
+            Order.side,
+            Order.quantity,
+            Order.filled_quantity,
+            func.round(average, 4).label("average_price"),
+            Recommendation.reference_price,
+            Recommendation.decided_by,
+            Order.state,
+            Order.broker,
+            Order.broker_order_id,
+            Order.cancel_asked_by,
+            Order.cancel_asked_at,
+            Order.created_at,
+            Order.changed_at,
+        )
+        .select_from(Order)
+        .join(Account, Account.account_id == Order.account_id)
+        .join(Client, Client.client_id == Account.client_id)
+        .join(Instrument, Instrument.instrument_id == Order.instrument_id)
+        .outerjoin(Recommendation, Recommendation.recommendation_id == Order.recommendation_id)
+        .outerjoin(Target, Target.target_id == Recommendation.target_id)
+        .where(Account.kind != "replay")
+    )
 
 
 def matching_ids(session: Session, *, filters: Filters, limit: int) -> list[int]:

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from auth.audit import read_trail
-from core.errors import InputError, Refused
+from core.errors import NotFound, Refused
 from database.queries.orders import RecommendationRow, recommendations_on
 from database.tables.accounts import Account
 from tests.factories.nights import create_funded_account, trade_night
@@ -139,5 +139,5 @@ class TestApproval:
             service.approve(session, recommendation_ids=ids, actor="bob")
 
     def test_unknown_ids_are_named(self, session: Session) -> None:
-        with pytest.raises(InputError, match=r"\[99\], which do not exist"):
+        with pytest.raises(NotFound, match="there is no recommendation 99 here"):
             service.approve(session, recommendation_ids=[99], actor="ann")
