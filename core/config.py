@@ -2,10 +2,13 @@
 
 import os
 import tempfile
+from collections.abc import Collection
+from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, get_origin
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -157,6 +160,59 @@ def get_settings() -> Settings:
         return Settings()
     except ValueError as error:
         raise InputError(f"the environment holds an unusable setting: {error}") from error
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One setting as people may see it: `value` is masked where it is, or could be, a secret."""
+
+    name: str
+    value: str | None
+    source: Literal["environment", ".env", "default"]
+    is_secret: bool
+    description: str | None
+
+
+# Texts that are no secrets. Any other text is shown masked, so that a new setting is not told by oversight.
+_TOLD = frozenset({"code_commit", "api_host", "trusted_proxies"})
+_ADDRESSES = frozenset({"database_url", "api_database_url", "redis_url", "mlflow_tracking_uri", "trace_endpoint"})
+
+
+def shown_settings() -> list[Shown]:
+    """Every setting in force, by name, with where it comes from; of addresses only where they point to."""
+    settings = get_settings()
+    variables = {name.upper() for name in os.environ}
+    return [
+        _shown(settings, field, variables)
+        for field in sorted(Settings.model_fields, key=lambda field: _variable(field))
+    ]
+
+
+def _variable(field: str) -> str:
+    alias = Settings.model_fields[field].validation_alias
+    return alias if isinstance(alias, str) else f"ACIS_{field.upper()}"
+
+
+def _shown(settings: Settings, field: str, variables: Collection[str]) -> Shown:
+    info, value, name = Settings.model_fields[field], getattr(settings, field), _variable(field)
+    source: Literal["environment", ".env", "default"] = (
+        "default" if field not in settings.model_fields_set else "environment" if name in variables else ".env"
+    )
+    is_text = isinstance(value, str) and get_origin(info.annotation) is not Literal and field not in _TOLD
+    shown = str(value)
+    if is_text:
+        shown = _address(shown) if field in _ADDRESSES else "***"
+    text = None if value is None else shown
+    return Shown(name=name, value=text, source=source, is_secret=is_text, description=info.description)
+
+
+def _address(url: str) -> str:
+    """Where it points to, without whom it signs in as."""
+    parts = urlsplit(url)
+    if not parts.scheme or not parts.netloc:
+        return "***"
+    user = "***@" if "@" in parts.netloc else ""
+    return f"{parts.scheme}://{user}{parts.netloc.rpartition('@')[2]}{parts.path}{'?***' if parts.query else ''}"
 
 
 def child_environment(**extra: str) -> dict[str, str]:
