@@ -15,6 +15,7 @@ from api.middleware import PREFIX, Frame
 from api.openapi import TAGS, describe
 from api.rate import Rates
 from api.routes import ROUTERS
+from api.streams import Hub
 from core.config import get_settings
 from core.log import configure_logs
 from core.version import release
@@ -57,7 +58,9 @@ async def _life(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     current_default_thread_limiter().total_tokens = settings.api_connections
     await run_in_threadpool(require_limited_role)
     app.state.rates.open()
+    app.state.hub = Hub()
     yield {}
+    await app.state.hub.close()
     await app.state.rates.close()
     await run_in_threadpool(dispose)
 

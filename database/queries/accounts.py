@@ -37,6 +37,12 @@ def find_account(session: Session, *, account_id: int, is_locked: bool = False) 
     return session.get(Account, account_id, with_for_update=is_locked, populate_existing=is_locked)
 
 
+def accounts_seen(session: Session, *, account_ids: Collection[int]) -> list[int]:
+    """Those of these accounts that this transaction may see, by number."""
+    wanted = select(Account.account_id).where(Account.account_id.in_(account_ids)).order_by(Account.account_id)
+    return list(session.scalars(wanted))
+
+
 def accounts_of_client(session: Session, *, client_id: int, book: str) -> list[Account]:
     """The client's accounts in `book` that are not closed, by id."""
     query = select(Account).where(Account.client_id == client_id, Account.book == book, Account.status != "closed")

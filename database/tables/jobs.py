@@ -77,6 +77,11 @@ class QueuedJob(Base):
     cancel_asked_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 
+    @property
+    def is_cancel_asked(self) -> bool:
+        """Whether somebody asked for its end."""
+        return self.cancel_asked_at is not None
+
 
 class JobEvent(Base):
     """Something a job told: a change of status, progress, or a line of its log. `seq` runs from 1 without a gap."""
