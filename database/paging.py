@@ -56,9 +56,11 @@ def read_page(
     if cursor is not None:
         page = page.where(_beyond(column, key, descending, *_read(cursor, sort, column, key)))
     rows = session.execute(page.order_by(order, after).limit(limit + 1)).all()
-    total = _count(session, query) if cursor is None else None
     more = len(rows) > limit
     rows = rows[:limit]
+    total = None
+    if cursor is None:
+        total = _count(session, query) if more else len(rows)
     return Page(rows, _write(sort, rows[-1]) if more else None, total)
 
 

@@ -125,7 +125,7 @@ def limited_engine() -> Engine:
         hide_parameters=True,
         connect_args={
             "options": "-c timezone=UTC -c statement_timeout=30s -c lock_timeout=5s"
-            " -c idle_in_transaction_session_timeout=60s",
+            " -c idle_in_transaction_session_timeout=60s -c jit=off",
             "connect_timeout": 5,
         },
     )

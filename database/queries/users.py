@@ -113,6 +113,19 @@ def count_recovery_codes(session: Session, *, user_id: int) -> int:
     return session.scalar(left) or 0
 
 
+_ENTER = text("""
+    select u.role from users u,
+        lateral (select set_config('acis.user_id', u.user_id::text, true),
+                        set_config('acis.sees', :sees, true),
+                        set_config('acis.on', :on, true)) as told
+    where u.user_id = :user_id and u.epoch = :epoch and u.disabled_at is null
+      and (cast(:sign_in_id as uuid) is null or exists (
+            select from sign_ins where sign_in_id = :sign_in_id and revoked_at is null))
+      and (cast(:api_key_id as bigint) is null or exists (
+            select from api_keys where api_key_id = :api_key_id and revoked_at is null))
+""")
+
+
 def enter(
     session: Session,
     *,
@@ -125,17 +138,7 @@ def enter(
 ) -> str | None:
     """Tell the transaction's policies who acts, in one round trip; the user's role, None where they may no longer."""
     role: str | None = session.scalar(
-        text("""
-            select u.role from users u,
-                lateral (select set_config('acis.user_id', u.user_id::text, true),
-                                set_config('acis.sees', :sees, true),
-                                set_config('acis.on', :on, true)) as told
-            where u.user_id = :user_id and u.epoch = :epoch and u.disabled_at is null
-              and (cast(:sign_in_id as uuid) is null or exists (
-                    select from sign_ins where sign_in_id = :sign_in_id and revoked_at is null))
-              and (cast(:api_key_id as bigint) is null or exists (
-                    select from api_keys where api_key_id = :api_key_id and revoked_at is null))
-        """),
+        _ENTER,
         {
             "user_id": user_id,
             "epoch": epoch,
