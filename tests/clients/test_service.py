@@ -71,7 +71,6 @@ class TestAddClient:
         with pytest.raises(InputError, match="has a client of that name"):
             add(session)
 
-
     def test_two_families_may_have_a_member_of_one_name(self, session: Session) -> None:
         add(session)
         add(session, household="Another Oak household")
