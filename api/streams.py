@@ -40,8 +40,10 @@ class EventStream(StreamingResponse):
 
     media_type = "text/event-stream"
 
-    def __init__(self, content: AsyncIterator[str]) -> None:
-        super().__init__(content, headers={"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"})
+    def __init__(self, content: AsyncIterator[str], status_code: int = 200) -> None:
+        super().__init__(
+            content, status_code, headers={"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+        )
 
     async def stream_response(self, send: Send) -> None:
         """Send what comes; a reader that no longer takes it is let go."""
@@ -178,7 +180,11 @@ class Hub:
                     while not self._stopping.is_set():
                         for payload in listener.hear(timeout_s=_LISTEN_S):
                             loop.call_soon_threadsafe(self._tell, payload)
-            except (AcisError, RuntimeError) as error:
+            except RuntimeError:
+                if loop.is_closed():
+                    return
+                raise
+            except AcisError as error:
                 _log.warning("events are not heard", error=str(error))
                 self._stopping.wait(_AGAIN_S)
 
