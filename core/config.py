@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal, Self, get_origin
+from typing import Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
@@ -198,12 +198,12 @@ def _shown(settings: Settings, field: str, variables: Collection[str]) -> Shown:
     source: Literal["environment", ".env", "default"] = (
         "default" if field not in settings.model_fields_set else "environment" if name in variables else ".env"
     )
-    is_text = isinstance(value, str) and get_origin(info.annotation) is not Literal and field not in _TOLD
+    is_secret = str in (info.annotation, *get_args(info.annotation)) and field not in _TOLD
     shown = str(value)
-    if is_text:
+    if is_secret:
         shown = _address(shown) if field in _ADDRESSES else "***"
     text = None if value is None else shown
-    return Shown(name=name, value=text, source=source, is_secret=is_text, description=info.description)
+    return Shown(name=name, value=text, source=source, is_secret=is_secret, description=info.description)
 
 
 def _address(url: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Row, Select, Text, cast, func, insert, select
 
 from core.clock import now
+from database.paging import Page, read_page
 from database.session import Session
 from database.tables.audit import AuditRecord, AuditSeal
 
@@ -54,6 +55,43 @@ def append(
     }
     # What is left out is null; a None that is given would be stored as JSON's own null.
     session.execute(insert(AuditRecord).inline(), {key: value for key, value in values.items() if value is not None})
+
+
+def audit_page(
+    session: Session,
+    *,
+    actor: str | None,
+    action: str | None,
+    subject: str | None,
+    subject_id: str | None,
+    from_at: datetime | None,
+    to_at: datetime | None,
+    sort: str,
+    limit: int,
+    cursor: str | None,
+) -> Page:
+    """Records that fit all that is given, each with its seal's number."""
+    query = select(AuditRecord, AuditSeal.seal_id).outerjoin(AuditSeal, AuditSeal.audit_id == AuditRecord.audit_id)
+    exact = {
+        AuditRecord.actor: actor,
+        AuditRecord.action: action,
+        AuditRecord.subject: subject,
+        AuditRecord.subject_id: subject_id,
+    }
+    query = query.where(*(column == value for column, value in exact.items() if value is not None))
+    if from_at is not None:
+        query = query.where(AuditRecord.at >= from_at)
+    if to_at is not None:
+        query = query.where(AuditRecord.at < to_at)
+    return read_page(
+        session,
+        query,
+        sorts={"at": AuditRecord.at},
+        key=AuditRecord.audit_id,
+        sort=sort,
+        limit=limit,
+        cursor=cursor,
+    )
 
 
 def history(session: Session, *, subject: str, subject_id: str) -> list[AuditRecord]:
