@@ -2,6 +2,7 @@
 
 from api.routes import (
     accounts,
+    admin,
     auth,
     clients,
     data,
@@ -23,6 +24,7 @@ from api.routes import (
 
 ROUTERS = {
     "accounts": accounts.router,
+    "admin": admin.router,
     "auth": auth.router,
     "clients": clients.router,
     "data": data.router,
