@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -172,6 +172,38 @@ class MakeReport(Job):
     to_on: date
 
 
+class RunBacktest(Job):
+    """What a strategy would have earned from `from_on` to `to_on`, on stored scores and the one simulator.
+
+    `scores`: out_of_fold (the yearly folds' word on weeks that they had not seen), served (the nights' own screens) or
+    plain_rule. Every `rebalance_sessions` or more the best `stocks` are weighed by `optimiser`, none above
+    `position_weight_max`; `cost_multiple` times the standard costs are paid.
+    """
+
+    name = "run-backtest"
+    lane = Lane.DESK
+    may_be_killed = True
+    strategy: str
+    scores: Literal["out_of_fold", "served", "plain_rule"]
+    optimiser: str
+    from_on: date
+    to_on: date
+    rebalance_sessions: int
+    stocks: int
+    position_weight_max: float
+    cost_multiple: float
+    cash_usd: float
+
+
+class Replay(Job):
+    """The nightly verbs from `from_on` to `to_on` on copies of the paper accounts; what was replayed is kept."""
+
+    name = "replay"
+    lane = Lane.TRAINING
+    from_on: date
+    to_on: date
+
+
 class WatchDrift(Job):
     """Read the drift of features and models on `as_of`; without it, on the newest session."""
 
@@ -203,7 +235,9 @@ KINDS: Mapping[str, type[Job]] = {
         MakeReport,
         Nightly,
         RefreshData,
+        Replay,
         RespondToDrift,
+        RunBacktest,
         SendApproved,
         SyncTracking,
         TrainAllocator,

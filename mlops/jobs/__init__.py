@@ -20,6 +20,7 @@ JOBS = {
     "refresh_data": "Bring in the files that lie in the inbox.",
     "replay": "The nightly verbs over a stretch of history.",
     "respond_to_drift": "Retrain what has drifted and let the gate decide.",
+    "run_backtest": "What a strategy would have earned, on stored scores.",
     "send_approved": "Send what an advisor approved by hand.",
     "sync_tracking": "Bring the models that MLflow does not hold yet to it.",
     "train_allocator": "Train the allocator folds that are missing.",

@@ -1,33 +1,42 @@
 """The nightly verbs over a stretch of history, on copies of the firm's accounts."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from clients.service import PAPER_BOOK
+from core.config import get_settings
 from core.errors import DataMissing, InputError
+from core.jobs import Replay as ReplayJob
+from core.jobs import Ticket
 from core.progress import Progress, silent
 from database.queries.accounts import accounts_in_book
+from database.queries.backtests import book_trades, book_values
 from database.queries.macro_series import read_macro
 from database.queries.positions import valuation_history
+from database.queries.regimes import readings_between
 from database.queries.runs import count_runs, exclusive_run
+from database.queries.targets import chosen_between
 from database.session import transaction
 from features.service import build_features
 from market_data.calendars import next_session, sessions_between
 from market_data.service import latest_session
 from mlops.night import JOB as NIGHTLY
 from mlops.night import run_night
+from mlops.rehearsal import measures_of, monthly, rolling_sharpe
 from quant.service import detect_regimes
-from quant.stats import YEAR_ENOUGH_SESSIONS, measure_performance
+from quant.stats import daily_returns
+from registry import backtests
 from trading.service import clone_book
 
 JOB = "replay"
 BENCHMARK = "SPX"
-_ANNUALISED = ("annual_return", "annual_volatility", "sharpe", "excess_return", "information_ratio")
 
 Floats = npt.NDArray[np.float64]
 
@@ -146,12 +155,6 @@ def _tally(names: list[str]) -> dict[str, int]:
     return {name: names.count(name) for name in sorted(set(names))}
 
 
-def measures_of(values: Floats, index: Floats | None) -> dict[str, Any]:
-    """Performance beside the index, as JSON; what is annualised is None for less than a year."""
-    told = measure_performance(values, index).as_dict()
-    return told if told["sessions"] >= YEAR_ENOUGH_SESSIONS else {**told, **dict.fromkeys(_ANNUALISED)}
-
-
 def _outcomes(book: str, sessions: list[date]) -> list[AccountOutcome]:
     index = _benchmark(sessions)
     outcomes = []
@@ -185,3 +188,79 @@ def _benchmark(sessions: list[date]) -> Floats | None:
     if any(session_on not in series for session_on in sessions):
         return None
     return np.array([series[session_on] for session_on in sessions])
+
+
+def perform(job: ReplayJob, ticket: Ticket) -> dict[str, Any]:
+    """The worker's way in: what the book as a whole went through is kept; no account is named."""
+    told = run_replay(first_on=job.from_on, last_on=job.to_on, progress=ticket.progress)
+    with transaction() as session:
+        rows = book_values(session, book=told.book)
+        trades = book_trades(session, book=told.book)
+        regimes = readings_between(
+            session, detector=get_settings().regime_detector, first_on=job.from_on, last_on=job.to_on
+        )
+        chosen = chosen_between(session, first_on=job.from_on, last_on=job.to_on)
+    days, values = [row.session_on for row in rows], np.array([float(row.value_usd) for row in rows])
+    index = _benchmark(days)
+    with transaction() as session:
+        backtests.keep(
+            session,
+            job_id=ticket.origin_id,
+            measures=_book_measures(told, days, values, index),
+            series=_book_series(
+                days, values, index, {day: label for day, label, _ in regimes}, {day: chosen.get(day) for day in days}
+            ),
+            trades={name: [_plain(row._mapping[name]) for row in trades] for name in _TRADE_COLUMNS},
+        )
+    return {"sessions": told.sessions, "nights_run": told.nights_run, "fills": told.fills, "hypothetical": True}
+
+
+_TRADE_COLUMNS = ("decided_on", "filled_on", "symbol", "side", "quantity", "price_usd", "costs_usd")
+_CAVEATS = [
+    "Hypothetical: copies of the paper accounts, filled on paper at past prices with the standard costs.",
+    "Companies without stored prices are missing, mostly those that failed: the past looks better than it was.",
+]
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, date) else str(value) if isinstance(value, Decimal) else value
+
+
+def _book_measures(told: Replay, days: list[date], values: Floats, index: Floats | None) -> dict[str, Any]:
+    """Of all accounts together, beside the price index; nothing where fewer than two sessions were valued."""
+    counts = {name: getattr(told, name) for name in ("sessions", "orders", "fills", "refused")}
+    mixes = {name: getattr(told, name) for name in ("strategies", "scorers", "allocators", "regimes")}
+    known = len(values) > 1
+    return {
+        "hypothetical": True,
+        "from_on": days[0].isoformat() if days else None,
+        "to_on": days[-1].isoformat() if days else None,
+        "value_start_usd": round(float(values[0]), 2) if known else None,
+        "value_end_usd": round(float(values[-1]), 2) if known else None,
+        "portfolio": measures_of(values, index) if known else None,
+        "index": measures_of(index, None) if known and index is not None else None,
+        "months": monthly(values, index, days) if known else [],
+        **counts,
+        **mixes,
+        "caveats": _CAVEATS,
+    }
+
+
+def _book_series(
+    days: list[date],
+    values: Floats,
+    index: Floats | None,
+    regimes: Mapping[date, str],
+    chosen: Mapping[date, str | None],
+) -> dict[str, list[Any]]:
+    if not len(values):
+        return {}
+    return {
+        "sessions": [day.isoformat() for day in days],
+        "portfolio": [round(float(value / values[0]), 6) for value in values],
+        "index": [None] * len(days) if index is None else [round(float(value / index[0]), 6) for value in index],
+        "drawdown": [round(float(value), 6) for value in values / np.maximum.accumulate(values) - 1],
+        "rolling_sharpe": rolling_sharpe(daily_returns(values)),
+        "regimes": [regimes.get(day) for day in days],
+        "strategies": [chosen[day] for day in days],
+    }

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mlops.jobs.replay import measures_of
+from mlops.rehearsal import measures_of
 
 
 class TestMeasuresOf:
