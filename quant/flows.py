@@ -54,9 +54,6 @@ def money_weighted_return(days: Floats, amounts: Floats) -> Rate:
         return Rate(None, "money flowed in one direction only")
     times = (days - days.min()) / span
 
-    def worth(growth: float) -> float:
-        return float(amounts @ np.exp(-growth * times))
-
     signs = np.sign(np.exp(-np.outer(_SEARCHED, times)) @ amounts)
     crossings = np.flatnonzero(signs[1:] * signs[:-1] < 0)
     exact = np.flatnonzero(signs == 0)
@@ -68,16 +65,16 @@ def money_weighted_return(days: Floats, amounts: Floats) -> Rate:
     if len(exact):
         return Rate(math.expm1(float(_SEARCHED[exact[0]])))
     low, high = float(_SEARCHED[crossings[0]]), float(_SEARCHED[crossings[0] + 1])
-    return Rate(math.expm1(_solve(times, amounts, low, high, worth(low))))
+    return Rate(math.expm1(_solve(times, amounts, low, high, float(signs[crossings[0]]))))
 
 
-def _solve(times: Floats, amounts: Floats, low: float, high: float, worth_low: float) -> float:
+def _solve(times: Floats, amounts: Floats, low: float, high: float, sign_low: float) -> float:
     """Newton's steps, kept inside a bracket that halves whenever a step would leave it."""
     guess = (low + high) / 2
     for _ in range(200):
         discounted = amounts * np.exp(-guess * times)
         worth, slope = float(discounted.sum()), -float(discounted @ times)
-        if (worth > 0) == (worth_low > 0):
+        if (worth > 0) == (sign_low > 0):
             low = guess
         else:
             high = guess
