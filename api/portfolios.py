@@ -118,7 +118,7 @@ def performance_of(view: View, found: Performance) -> out.PerformanceOut:
         risk=out.RiskOut.model_validate(found.risk),
         months=[out.MonthOut.model_validate(one) for one in found.months],
         series=series_of(found.path),
-        flows=[out.FlowOut.model_validate(one) for one in found.path.flows],
+        flows=[out.FlowOut.model_validate(one) for one in found.path.booked],
     )
 
 

@@ -53,7 +53,7 @@ def write_content(session: Session, view: View, *, from_on: date) -> dict[str, A
         "months": [one for one in monthly_returns(path) if (one.year, one.month) >= (from_on.year, from_on.month)],
         "risk": measure_risk(path),
         "series": _series(path, from_on),
-        "flows": [flow for flow in path.flows if from_on < flow.booked_on],
+        "flows": [flow for flow in path.booked if from_on < flow.booked_on],
         "drifts": [{**asdict(one), "trades": one.trades} for one in read_drift(session, view)],
         "health": read_health(session, view),
         "trades": trades,

@@ -22,8 +22,8 @@ class Path:
     """Closes at which every account that was open was valued. Flows of the days since the close before, in USD.
 
     `returns[i]` is the time-weighted return of the sub-period that ends at `sessions[i]`; the first is 0.
-    `benchmark` and `universe` are levels, NaN where they are not known; `left_out` counts the closes at which an
-    account could not be valued.
+    `benchmark` and `universe` are levels, NaN where they are not known. `booked` are the flows as booked, `flows` as
+    they count. `left_out` counts the closes at which an account could not be valued.
     """
 
     sessions: tuple[date, ...]
@@ -34,6 +34,7 @@ class Path:
     returns: Floats
     benchmark: Floats
     universe: Floats
+    booked: tuple[Flow, ...]
     flows: tuple[Flow, ...]
     left_out: int
 
@@ -47,7 +48,8 @@ def read_path(session: Session, *, account_ids: Collection[int], until_on: date)
     """The accounts together, from the first close at which one of them was valued."""
     days = queries.valued_days(session, account_ids=account_ids, until_on=until_on)
     spans = queries.valued_spans(session, account_ids=account_ids)
-    flows = queries.flows_of(session, account_ids=account_ids, until_on=until_on)
+    booked = queries.flows_of(session, account_ids=account_ids, until_on=until_on)
+    flows = count_flows(booked, spans)
     kept = complete_days(days, spans)
     sessions = tuple(day.session_on for day in kept)
     values = np.array([float(day.cash_usd + day.securities_usd) for day in kept])
@@ -64,6 +66,7 @@ def read_path(session: Session, *, account_ids: Collection[int], until_on: date)
         returns=returns,
         benchmark=_read_benchmark(session, sessions),
         universe=_read_universe(session, sessions),
+        booked=tuple(booked),
         flows=tuple(flows),
         left_out=len(days) - len(kept),
     )
@@ -80,6 +83,16 @@ def complete_days(days: Collection[DayRow], spans: Collection[SpanRow]) -> list[
         if day.accounts >= least:
             found.append(day)
     return found
+
+
+def count_flows(flows: Collection[Flow], spans: Collection[SpanRow]) -> list[Flow]:
+    """The flows of accounts that were valued, none before its account's first close: only there its worth appears."""
+    begun = {span.account_id: span.first_on for span in spans}
+    return [
+        flow._replace(booked_on=max(flow.booked_on, begun[flow.account_id]))
+        for flow in flows
+        if flow.account_id in begun
+    ]
 
 
 def lay_out_flows(sessions: tuple[date, ...], flows: Collection[Flow]) -> tuple[Floats, Floats]:
