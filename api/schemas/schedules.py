@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.schemas.jobs import JobOut
 
@@ -22,5 +22,7 @@ class ScheduleOut(BaseModel):
 
 class ScheduleRun(BaseModel):
     """A run by hand."""
+
+    model_config = ConfigDict(extra="forbid")
 
     as_of: date | None = Field(default=None, description="The session to do it for; without it, as the timetable does.")

@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, delete, func, or_, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from database.paging import Page, read_page
 from database.session import Session
@@ -391,7 +391,7 @@ def newest_by_name(session: Session, *, names: Collection[str]) -> dict[str, Que
     rows = session.scalars(
         select(QueuedJob)
         .where(QueuedJob.name.in_(names))
-        .distinct(QueuedJob.name)
+        .ext(distinct_on(QueuedJob.name))
         .order_by(QueuedJob.name, QueuedJob.job_id.desc())
     )
     return {job.name: job for job in rows}

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from core.config import get_settings
 from core.errors import Cancelled, IntegrityBroken, NotASession, Refused, Unreachable
-from core.jobs import BuildFeatures, Job, Nightly, Ticket, TrainScreener
+from core.jobs import KINDS, BuildFeatures, Job, Nightly, Ticket, TrainScreener
 from core.log import configure_logs, get_logger
 from database.queries import jobs as queries
 from database.session import transaction
@@ -154,7 +155,7 @@ class TestOutcomes:
 
 
 def core_job(name: str) -> Job:
-    return worker.lease.KINDS[name]()
+    return KINDS[name]()
 
 
 class TestClaim:
@@ -175,7 +176,7 @@ class TestProgress:
     def test_is_told_step_by_step_with_a_real_percentage(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def work(_: Job, ticket: Ticket) -> None:
             ticket.progress("rows", 1, 8)
-            assert (row(ticket.job_id).step, row(ticket.job_id).percent) == ("rows", 12.5)
+            assert (row(ticket.job_id).step, row(ticket.job_id).percent) == ("rows", Decimal("12.5"))
             ticket.progress("waiting for nobody knows what", 0, 0)
             assert row(ticket.job_id).percent is None
 
@@ -200,7 +201,7 @@ class TestStopping:
         def work(_: Job, ticket: Ticket) -> None:
             with transaction() as session:
                 assert stop(session, job_id=ticket.job_id, by="ada@firm.example").status == "running"
-            for _ in range(500):
+            for _again in range(500):
                 ticket.progress("rows", 1, 2)
                 time.sleep(0.01)
             raise AssertionError("it went on")
@@ -233,7 +234,7 @@ class TestStopping:
                 stop(session, job_id=ticket.job_id, by="ada@firm.example")
             assert ended.wait(10)
 
-        monkeypatch.setattr(worker.os, "_exit", exit_now)
+        monkeypatch.setattr("mlops.worker.os._exit", exit_now)
         stand_in(monkeypatch, work)
         job_id = ask(TrainScreener())
         work_on(job_id, pace=Pace(heartbeat_s=0.02, cancel_grace_s=0.1))
