@@ -3,6 +3,7 @@
 A back-test is one more look at the past: how often anybody looked stands beside every result (ADR 0027).
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -56,7 +57,7 @@ def plan_backtest(session: Session, job: RunBacktest) -> Plan:
             f"position_weight_max is {job.position_weight_max:g}: {job.stocks} stocks cannot hold everything, give"
             f" {1.0 / job.stocks:.4f} or more"
         )
-    span = data_span(session, strategy=job.strategy, scores=job.scores)
+    span = data_spans(session, strategies=[job.strategy])[job.strategy][job.scores]
     what = _SOURCES[job.scores]
     if span.first_on is None or span.last_on is None:
         raise DataMissing(
@@ -87,11 +88,19 @@ def plan_replay(session: Session, job: Replay) -> Plan:
     return Plan(len(days), len(days), round(len(days) * _SECONDS_A_NIGHT, 1), span, notes)
 
 
-def data_span(session: Session, *, strategy: str, scores: str) -> Span:
-    """From when to when a kind of scores can be tested on."""
-    if scores == "out_of_fold":
-        return queries.out_of_fold_span(session, strategy=strategy)
-    return queries.served_span(session, strategy=strategy) if scores == "served" else queries.features_span(session)
+def data_spans(session: Session, *, strategies: Collection[str]) -> dict[str, dict[str, Span]]:
+    """By strategy and kind of scores, from when to when they can be tested on."""
+    folds = queries.out_of_fold_spans(session)
+    nights = queries.served_spans(session)
+    features = queries.features_span(session)
+    return {
+        name: {
+            "out_of_fold": folds.get(name, queries.NOTHING),
+            "served": nights.get(name, queries.NOTHING),
+            "plain_rule": features,
+        }
+        for name in strategies
+    }
 
 
 def _require_period(from_on: date, to_on: date, span: Span, what: str) -> list[date]:

@@ -43,6 +43,9 @@ class Span:
     last_on: date | None
 
 
+NOTHING = Span(None, None)
+
+
 def add_backtest(session: Session, *, job_id: int, title: str, parameters: dict[str, Any], created_by: str) -> Backtest:
     """Note what was asked for, beside its job."""
     row = Backtest(job_id=job_id, title=title, parameters=parameters, created_by=created_by)
@@ -133,30 +136,32 @@ def count_backtests(session: Session, *, strategy: str) -> int:
     return session.scalar(counted) or 0
 
 
-def out_of_fold_span(session: Session, *, strategy: str) -> Span:
-    """From when to when the standard screener's yearly folds were judged on weeks that they had not seen."""
-    return _span(
-        session,
-        """
-        select min(valid_from_on), max(least(valid_to_on - 1, (metrics ->> 'judged_to_on')::date))
-        from model_versions
-        where kind = 'screener' and strategy = :strategy and algorithm = :algorithm
-            and not coalesce((manifest ->> 'tuned')::boolean, false)
-            and valid_from_on = date_trunc('year', valid_from_on) and metrics ? 'judged_to_on'
-        """,
-        strategy=strategy,
-        algorithm=STANDARD_SCREENER,
+def out_of_fold_spans(session: Session) -> dict[str, Span]:
+    """By strategy, from when to when the standard screener's yearly folds were judged on weeks that they had not
+    seen."""
+    rows = session.execute(
+        text("""
+            select strategy, min(valid_from_on), max(least(valid_to_on - 1, (metrics ->> 'judged_to_on')::date))
+            from model_versions
+            where kind = 'screener' and algorithm = :algorithm
+                and not coalesce((manifest ->> 'tuned')::boolean, false)
+                and valid_from_on = date_trunc('year', valid_from_on) and metrics ? 'judged_to_on'
+            group by 1
+        """),
+        {"algorithm": STANDARD_SCREENER},
     )
+    return {row[0]: Span(row[1], row[2]) for row in rows}
 
 
-def served_span(session: Session, *, strategy: str) -> Span:
-    """From when to when the strategy was screened by the nights."""
-    return _span(
-        session,
-        "select min(session_on), max(session_on) from score_batches"
-        " where strategy = :strategy and lane = 'served' and status = 'scored'",
-        strategy=strategy,
+def served_spans(session: Session) -> dict[str, Span]:
+    """By strategy, from when to when the nights screened it."""
+    rows = session.execute(
+        text("""
+            select strategy, min(session_on), max(session_on) from score_batches
+            where lane = 'served' and status = 'scored' group by 1
+        """)
     )
+    return {row[0]: Span(row[1], row[2]) for row in rows}
 
 
 def features_span(session: Session) -> Span:
@@ -174,8 +179,8 @@ def bars_span(session: Session) -> Span:
     )
 
 
-def _span(session: Session, query: str, **parameters: Any) -> Span:
-    row = session.execute(text(query), parameters).one()
+def _span(session: Session, query: str) -> Span:
+    row = session.execute(text(query)).one()
     return Span(row[0], row[1])
 
 
@@ -192,15 +197,14 @@ def book_values(session: Session, *, book: str) -> Sequence[Any]:
 
 
 def book_trades(session: Session, *, book: str) -> Sequence[Any]:
-    """decided_on, filled_on, symbol, side, quantity, price_usd, costs_usd of a book's executions, by stock and day.
+    """decided_on, filled_on, symbol, side and mean price_usd of a book's executions, by stock and day.
 
     Accounts are added up: none can be told from it.
     """
     return session.execute(
         text("""
             select o.session_on as decided_on, f.session_on as filled_on, i.symbol, o.side,
-                   sum(f.quantity) as quantity, round(sum(f.quantity * f.price) / sum(f.quantity), 4) as price_usd,
-                   sum(f.commission_usd + f.spread_cost_usd + f.impact_cost_usd) as costs_usd
+                   round(sum(f.quantity * f.price) / sum(f.quantity), 4) as price_usd
             from fills as f join orders as o using (order_id) join accounts as a using (account_id)
             join instruments as i using (instrument_id)
             where a.book = :book group by 1, 2, 3, 4 order by 2, 3, 4

@@ -215,7 +215,8 @@ def perform(job: ReplayJob, ticket: Ticket) -> dict[str, Any]:
     return {"sessions": told.sessions, "nights_run": told.nights_run, "fills": told.fills, "hypothetical": True}
 
 
-_TRADE_COLUMNS = ("decided_on", "filled_on", "symbol", "side", "quantity", "price_usd", "costs_usd")
+# Neither shares nor dollars: of a firm with one client they would tell that client's.
+_TRADE_COLUMNS = ("decided_on", "filled_on", "symbol", "side", "price_usd")
 _CAVEATS = [
     "Hypothetical: copies of the paper accounts, filled on paper at past prices with the standard costs.",
     "Companies without stored prices are missing, mostly those that failed: the past looks better than it was.",
@@ -235,8 +236,6 @@ def _book_measures(told: Replay, days: list[date], values: Floats, index: Floats
         "hypothetical": True,
         "from_on": days[0].isoformat() if days else None,
         "to_on": days[-1].isoformat() if days else None,
-        "value_start_usd": round(float(values[0]), 2) if known else None,
-        "value_end_usd": round(float(values[-1]), 2) if known else None,
         "portfolio": measures_of(values, index) if known else None,
         "index": measures_of(index, None) if known and index is not None else None,
         "months": monthly(values, index, days) if known else [],

@@ -107,6 +107,7 @@ def run(job: RunBacktest, *, progress: Progress = silent) -> dict[str, dict[str,
     found = tell_result(own, universe, decided, stage.sessions, trials=beside["trials"] + beside["backtests"])
     start = int(decided.places[0])
     labels = {day: label for day, label, _ in regimes}
+    tell("telling", 1, 1)
     return {
         "measures": {"hypothetical": True, **found, **beside, "caveats": _caveats(job, found, beside)},
         "series": tell_series(own, universe, start, stage.sessions, index=index, regimes=labels),
