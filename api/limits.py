@@ -64,7 +64,7 @@ class Limits:
 def _refusal(scope: Scope) -> tuple[int, str, str] | None:
     target, query, headers = scope.get("raw_path") or b"", scope["query_string"], scope["headers"]
     if len(target) + len(query) > TARGET_BYTES_MAX:
-        return 414, "too_large", f"the address is longer than {TARGET_BYTES_MAX:,} bytes: send fewer parameters"
+        return 422, "input", f"the address is longer than {TARGET_BYTES_MAX:,} bytes: send fewer parameters"
     if query.count(b"&") >= PARAMETERS_MAX:
         return 422, "input", f"the query holds more than {PARAMETERS_MAX} parameters: send fewer"
     if len(headers) > HEADERS_MAX or sum(len(name) + len(value) for name, value in headers) > HEADER_BYTES_MAX:

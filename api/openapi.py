@@ -107,23 +107,19 @@ def _complete(schema: dict[str, Any], app: FastAPI) -> None:
         if route.include_in_schema:
             for method in route.methods or ():
                 operation = schema["paths"][route.path_format][method.lower()]
-                _complete_operation(operation, method.lower(), declared_permission(route), "{" in (route.path or ""))
+                _complete_operation(operation, method.lower(), declared_permission(route))
     used = {tag for path in schema["paths"].values() for operation in path.values() for tag in operation["tags"]}
     schema["tags"] = [tag for tag in TAGS if tag["name"] in used]
 
 
-def _complete_operation(operation: dict[str, Any], method: str, permission: str | None, has_id: bool) -> None:
+def _complete_operation(operation: dict[str, Any], method: str, permission: str | None) -> None:
     operation["x-permission"] = permission
     operation.setdefault("security", [] if permission == PUBLIC else [{"bearer": []}, {"cookie": []}])
     statuses = [422, 429, 500, 503]
     if permission != PUBLIC:
-        statuses += [401, 403]
-    if has_id:
-        statuses.append(404)
-    if method != "get":
-        statuses.append(409)
+        statuses += [401, 403, 404, 409]
     if method not in _WITHOUT_BODY:
-        statuses.append(413)
+        statuses += [401, 409, 413]
     for status in statuses:
         operation["responses"].setdefault(str(status), {})
     for status, answer in operation["responses"].items():

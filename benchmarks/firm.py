@@ -101,7 +101,7 @@ _MARKET = """
 insert into regimes (session_on, detector, label, raw_label, probabilities, drivers, detector_version, data_vintage)
 select day, detector, (array['bull', 'sideways', 'low_volatility'])[1 + extract(month from day)::integer % 3], 'bull',
        '{"bull": 0.6, "bear": 0.1, "high_volatility": 0.1, "low_volatility": 0.1, "sideways": 0.1}',
-       '{"trend": 0.4}', '1', '{}'
+       '{"trend": {"value": 0.4, "sentence": "Prices rise."}}', '1', '{}'
 from unnest(cast(:sessions as date[])) as day, unnest(array['rules', 'hidden_markov']) as detector;
 insert into universe_days (session_on, members, mean_return)
 select day, :stocks, 0.0005 from unnest(cast(:sessions as date[])) as day;
@@ -131,7 +131,7 @@ select day, v.strategy, 'model', 'it passed', 'scored', v.model_version_id, 'non
 from (select day from months union select cast(:last_on as date)) as days, model_versions v where kind = 'screener';
 insert into scores (score_batch_id, instrument_id, rank, score, margin, base, contributions, reasons)
 select b.score_batch_id, i.instrument_id, 1 + (i.instrument_id + b.score_batch_id) % :stocks, 0.5, 0.1, 0.0,
-       array[0.1, 0.05], '[{"feature": "momentum_63", "words": "has risen", "share": 0.1}]'
+       array[0.1, 0.05], '[{"feature": "momentum_63", "value": 0.2, "contribution": 0.1, "text": "It has risen."}]'
 from score_batches b, instruments i;
 insert into allocations (session_on, strategy, allocator, reason, model_version_id, score_batch_id, regime, cash_weight,
                          diagnostics)

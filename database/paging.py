@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, Select, SQLColumnExpression, and_, func, or_, select
 
-from core.errors import InputError, UnknownName
+from core.errors import InputError
 from database.session import Session
 
 __all__ = ["COUNTED_MAX", "Page", "Row", "read_page"]
@@ -43,12 +43,13 @@ def read_page(
 ) -> Page:
     """One page of `query` (without order or limit), sorted by a name of `sorts`, `-` before it for descending.
 
-    `key` is unique and breaks ties; rows without a value come last either way. UnknownName for another sort,
-    InputError for a cursor that is not ours or belongs to another sort.
+    `key` is unique and breaks ties; rows without a value come last either way. InputError for another sort,
+    and for a cursor that is not ours or belongs to another sort.
     """
     name = sort.removeprefix("-")
     if name not in sorts:
-        raise UnknownName("sort", sort, [f"{sign}{word}" for word in sorts for sign in ("", "-")])
+        known = ", ".join(sorted(sorts))
+        raise InputError(f"sort {sort!r} is not one of {known}, or one of these with - before it")
     descending, column = sort.startswith("-"), sorts[name]
     order = (column.desc() if descending else column.asc()).nulls_last()
     after = key.desc() if descending else key.asc()
