@@ -100,7 +100,7 @@ class Dispatcher:
                     stack.pop_all().close()
                     ear = None
                     stopping.wait(self._pace.round_s)
-        self._end_children()
+        self.end_children()
 
     def round(self) -> None:
         """One look, and what follows from it."""
@@ -170,7 +170,7 @@ class Dispatcher:
             [*self._worker_command, str(job_id)], stdin=subprocess.DEVNULL, start_new_session=True
         )
 
-    def _end_children(self) -> None:
+    def end_children(self) -> None:
         """Let our own jobs come to their end; those that do not in time give theirs back."""
         deadline = time.monotonic() + self._pace.stopping_s
         for child in self._children.values():

@@ -63,7 +63,7 @@ class TestOutcomes:
         job_id = ask(Nightly(as_of=date(2017, 6, 30)))
         assert work_on(job_id, pace=FAST) == "succeeded"
         job = row(job_id)
-        assert (job.status, job.attempt, job.percent, job.worker) == ("succeeded", 1, 100, None)
+        assert (job.status, job.attempt, job.percent, job.worker) == ("succeeded", 1, Decimal(100), None)
         assert job.result == {"on": "2020-04-01", "nan": None, "text": "a\ufffdb"}
         assert [one["status"] for one in told(job_id, "status")] == ["queued", "running", "succeeded"]
 
