@@ -38,7 +38,7 @@ def _shrink_positions(facts: Facts) -> list[Idea]:
     )
     ideas = []
     for key in over[:STEPS_A_COMPONENT]:
-        shares = math.ceil((facts.values[key] - facts.position_max * facts.total) / facts.prices[key])
+        shares = _ceil((facts.values[key] - facts.position_max * facts.total) / facts.prices[key])
         text = (
             f"Sell about {shares:,} shares of {facts.symbols[key]}: {facts.weight(key):.1%} of the account,"
             f" at most {facts.position_max:.1%} by the mandate"
@@ -83,7 +83,7 @@ def _raise_cash(facts: Facts) -> list[Idea]:
         return []
     plan = facts.plan or {}
     key = max(facts.values, key=lambda one: facts.weight(one) - plan.get(one, 0.0))
-    shares = min(math.ceil(missing / facts.prices[key]), math.floor(facts.values[key] / facts.prices[key] + 1e-9))
+    shares = min(_ceil(missing / facts.prices[key]), math.floor(facts.values[key] / facts.prices[key] + 1e-9))
     if shares <= 0:
         return []
     text = f"Sell about {shares:,} shares of {facts.symbols[key]} to bring cash to its floor of {facts.cash_min:.1%}"
@@ -114,4 +114,9 @@ def _drop_restricted(facts: Facts) -> list[Idea]:
 
 
 def _part_of(facts: Facts, values: Mapping[int, float], part: float) -> dict[int, float]:
-    return {key: -float(math.ceil(part * value / facts.prices[key] - 1e-9)) for key, value in values.items()}
+    return {key: -float(_ceil(part * value / facts.prices[key])) for key, value in values.items()}
+
+
+def _ceil(shares: float) -> int:
+    # What binary fractions add to a whole number is no share more.
+    return math.ceil(shares - 1e-6)

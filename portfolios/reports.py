@@ -19,7 +19,7 @@ DAYS_MAX = 366 * 10
 
 
 def ask_for_report(
-    session: Session, *, client_id: int, from_on: date | None, to_on: date | None, actor: str, requested_by: int
+    session: Session, *, client_id: int, from_on: date | None, to_on: date | None, actor: str, requested_by: int | None
 ) -> Report:
     """A report over the days after `from_on` up to `to_on`; without them, over the year up to now.
 

@@ -72,7 +72,7 @@ class TestCombine:
         aaa = create_priced_stock(session, "AAA")
         trade(session, account, aaa, quantity=10, session_on=NEXT)
         now = holding(together(session, account), "AAA")
-        assert (now.quantity, now.bought_after, now.day_change_usd) == (10, 10, 0)
+        assert (now.quantity, now.bought_after, now.day_change_usd) == (D(10), D(10), D(0))
         assert together(session, account, moment=Moment(NIGHT, NIGHT)).holdings == ()
 
     def test_the_past_holds_what_was_sold_later(self, session: Session, account: Account) -> None:
@@ -80,9 +80,9 @@ class TestCombine:
         trade(session, account, aaa, quantity=10, price="90.0000", session_on=date(2017, 6, 27))
         trade(session, account, aaa, quantity=4, side="sell", session_on=NIGHT)
         before = holding(together(session, account, moment=Moment(EARLIER, EARLIER)), "AAA")
-        assert (before.quantity, before.cost_usd) == (10, D("900.00"))
+        assert (before.quantity, before.cost_usd) == (D(10), D("900.00"))
         after = holding(together(session, account), "AAA")
-        assert (after.quantity, after.cost_usd) == (6, D("540.00"))
+        assert (after.quantity, after.cost_usd) == (D(6), D("540.00"))
 
     def test_without_a_price_the_totals_are_partial_and_not_zero(self, session: Session, account: Account) -> None:
         dark = create_stock(session, "DARK")
@@ -189,9 +189,9 @@ class TestDrift:
         assert found.total == D("0.305")
         assert found.off_count == 3
         assert [(one.symbol, one.side, one.quantity) for one in found.trades] == [
-            ("AAA", "sell", 1000),
-            ("CCC", "sell", 1000),
-            ("DDD", "buy", 3000),
+            ("AAA", "sell", D(1000)),
+            ("CCC", "sell", D(1000)),
+            ("DDD", "buy", D(3000)),
         ]
 
     def test_what_is_restricted_should_be_gone(self, session: Session, account: Account) -> None:
@@ -205,7 +205,7 @@ class TestDrift:
         )
         found = drift_of(session, account)
         assert found.total == D("0.1")
-        assert [(one.side, one.quantity) for one in found.trades] == [("sell", 1000)]
+        assert [(one.side, one.quantity) for one in found.trades] == [("sell", D(1000))]
 
     def test_no_plan_is_unknown_with_its_reason(self, session: Session, account: Account) -> None:
         found = drift_of(session, account)
@@ -231,14 +231,12 @@ class TestLots:
         books, prices = read(session, account)
         lines = open_lots(books, prices, as_of=NIGHT)
         assert [(one.quantity, one.gain_usd, one.term) for one in lines] == [
-            (6, D("540.00"), "long"),
-            (10, D("100.00"), "short"),
+            (D(6), D("540.00"), "long"),
+            (D(10), D("100.00"), "short"),
         ]
         assert sum_gains(lines).long_usd == D("540.00")
-        rows = session.execute(text("select * from lot_closings")).all()
-        assert len(rows) == 1
-        from_queries = closed_lots(books, _closed(session, account), prices.stocks)
-        assert [(one.quantity, one.gain_usd, one.term) for one in from_queries] == [(4, D("360.00"), "long")]
+        closed = closed_lots(books, _closed(session, account), prices.stocks)
+        assert [(one.quantity, one.gain_usd, one.term) for one in closed] == [(D(4), D("360.00"), "long")]
 
     def test_deposits_are_no_lots(self, session: Session, account: Account) -> None:
         move_cash(session, account, amount="5000.00", booked_on=NIGHT)

@@ -1,6 +1,7 @@
 """Performance of accounts over periods: hand-worked paths, and accounts with flows read from the rows."""
 
 from datetime import date, timedelta
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ def make_path(sessions: tuple[date, ...], values: list[float], *flows: tuple[dat
         inflows=inflows,
         outflows=outflows,
         returns=returns,
-        benchmark=1.01 ** np.arange(len(sessions)),
+        benchmark=np.array([1.01**row for row in range(len(sessions))]),
         universe=np.full(len(sessions), np.nan),
         booked=booked,
         flows=booked,
@@ -49,7 +50,7 @@ class TestPeriods:
         path = make_path(WEEK, [100.0, 110.0, 220.0, 220.0, 198.0], (WEEK[2], 110.0))
         found = measure_period(path, "inception")
         assert found.time_weighted == pytest.approx(1.1 * 1.0 * 1.0 * 0.9 - 1)
-        assert (found.deposits_usd, found.gain_usd) == (110, -12)
+        assert (found.deposits_usd, found.gain_usd) == (Decimal(110), Decimal(-12))
         assert found.benchmark == pytest.approx(1.01**4 - 1)
         assert found.difference == pytest.approx(-0.01 - (1.01**4 - 1))
         assert found.money_weighted is not None
