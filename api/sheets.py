@@ -9,22 +9,22 @@ from fastapi.responses import Response
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 # Spreadsheets take a file without it for the local eight-bit code.
-_BYTE_ORDER_MARK = "\ufeff"
+BYTE_ORDER_MARK = "\ufeff"
 MEDIA_TYPE = "text/csv; charset=utf-8"
 ANSWERS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {}}, "description": "The file."}}
 
 
 def csv_response(file_name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Response:
     """The rows under their column names, to be saved as `file_name`; None is an empty cell."""
-    text = io.StringIO(_BYTE_ORDER_MARK)
+    text = io.StringIO(BYTE_ORDER_MARK)
     text.seek(0, io.SEEK_END)
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(columns)
-    writer.writerows([_cell(value) for value in row] for row in rows)
+    writer.writerows([safe_cell(value) for value in row] for row in rows)
     headers = {"Content-Disposition": f'attachment; filename="{file_name}"'}
     return Response(text.getvalue().encode(), media_type=MEDIA_TYPE, headers=headers)
 
 
-def _cell(value: Any) -> Any:
+def safe_cell(value: Any) -> Any:
     """Text that a spreadsheet would run is text again behind an apostrophe; numbers stay numbers."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_STARTS) else value

@@ -4,10 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
+from auth.seals import seal
 from core.clock import now
 from database.queries import idempotency
 from database.queries import jobs as queries
 from database.session import Session
+from trading.expiry import expire_due
 
 EVENTS_KEPT = timedelta(days=30)
 KEYS_KEPT = timedelta(days=7)
@@ -31,6 +33,8 @@ def _forget_keys(session: Session) -> None:
 
 
 CHORES = {
+    "let proposals expire": Chore(30.0, expire_due),
+    "seal the audit trail": Chore(2.0, seal),
     "forget progress and lines of old jobs": Chore(600.0, _forget_events),
     "forget old idempotency keys": Chore(600.0, _forget_keys),
 }

@@ -15,7 +15,8 @@ from database.queries.kill_switches import engaged_switches
 from database.queries.orders import RecommendationRow
 from database.session import Session, advisory_lock
 from database.tables.accounts import Account, AutonomousSetting
-from trading.judgement import Judged, Objection, hold_recommendations, is_void, judge
+from trading.expiry import is_void
+from trading.judgement import Judged, Objection, hold_recommendations, judge
 from trading.kill_switch import stopped_by
 from trading.order import client_order_id
 from trading.timeline import Move, move_orders, start_orders

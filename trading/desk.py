@@ -2,14 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from core.errors import Refused
-from core.jobs import CancelOrders, SendApproved
+from core.jobs import CancelOrders, Nightly, SendApproved
+from database.queries.kill_switches import engaged_switches, waiting_orders
 from database.session import Session
 from jobs.service import submit
 from trading import approval as approvals
 from trading import cancel as cancels
+from trading import kill_switch
 from trading.approval import Approval
+from trading.autonomy import night_to_run
 from trading.judgement import hold_recommendations
 from trading.summary import fingerprint
 
@@ -29,6 +33,23 @@ class Asked:
     order_id: int
     state: str
     job_id: int | None
+
+
+@dataclass(frozen=True)
+class Released:
+    """A switch that is off, the approved orders that nothing holds back any more, and the job that sends them."""
+
+    kill_switch_id: int
+    waiting_order_ids: tuple[int, ...]
+    job_id: int | None
+
+
+@dataclass(frozen=True)
+class Night:
+    """The job that runs a night, and the night."""
+
+    job_id: int
+    as_of: date
 
 
 def approve(session: Session, *, recommendation_id: int, actor: str, user_id: int) -> Ordered:
@@ -64,6 +85,41 @@ def cancel(session: Session, *, order_id: int, reason: str | None, actor: str, u
         done.state,
         submit(session, job, actor=actor, requested_by=user_id, account_id=done.account_id, is_private=True),
     )
+
+
+def release(
+    session: Session,
+    *,
+    kill_switch_id: int,
+    reason: str,
+    typed: str | None,
+    is_sending: bool,
+    actor: str,
+    user_id: int,
+) -> Released:
+    """Release a switch. What it held back waits, or is sent where the caller says so; nothing leaves by itself."""
+    kill_switch.release(session, kill_switch_id=kill_switch_id, reason=reason, actor=actor, typed=typed)
+    switches = engaged_switches(session)
+    waiting = [
+        order
+        for order in waiting_orders(session)
+        if not kill_switch.stopped_by(switches, client_id=order.client_id, strategy=order.strategy)
+    ]
+    job_id = None
+    nights = {(order.session_on, order.book) for order in waiting}
+    if is_sending and nights:
+        # Of older nights nothing leaves any more: their orders expire when the next night settles.
+        as_of, book = max(nights)
+        accounts = {order.account_id for order in waiting if (order.session_on, order.book) == (as_of, book)}
+        job = SendApproved(as_of=as_of, book=book, account_ids=tuple(sorted(accounts)))
+        job_id = submit(session, job, actor=actor, requested_by=user_id, is_private=True)
+    return Released(kill_switch_id, tuple(order.order_id for order in waiting), job_id)
+
+
+def run_night(session: Session, *, actor: str, user_id: int) -> Night:
+    """Ask for the night at hand beside the timetable. DataMissing where there are no bars for one."""
+    as_of = night_to_run(session)
+    return Night(submit(session, Nightly(as_of=as_of), actor=actor, requested_by=user_id), as_of)
 
 
 def _send(session: Session, approval: Approval, actor: str, user_id: int) -> int:

@@ -10,7 +10,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from core.clock import now
 from core.errors import NotFound
 from core.money import ZERO
 from database.queries import orders as order_queries
@@ -19,6 +18,7 @@ from database.queries.orders import OrderRow, RecommendationRow
 from database.queries.recommendations import Holder, accounts_by_id, holders
 from database.session import Session, advisory_lock
 from market_data.calendars import is_session, next_session
+from trading.expiry import is_void
 from trading.kill_switch import stopped_by
 from trading.order import OPEN
 from trading.portfolio import Portfolio, read_portfolios
@@ -60,13 +60,6 @@ def hold_recommendations(session: Session, *, recommendation_ids: Collection[int
     for book in sorted({holder.book for holder in known.values()}):
         advisory_lock(session, f"acis:trading:{book}")
     return order_queries.find_recommendations(session, recommendation_ids=recommendation_ids, is_locked=True)
-
-
-def is_void(row: RecommendationRow) -> bool:
-    """Whether a proposal's hour has come: then it is expired, written down or not."""
-    return row.status == "expired" or (
-        row.status == "proposed" and row.expires_at is not None and row.expires_at <= now()
-    )
 
 
 def judge(session: Session, rows: Sequence[RecommendationRow]) -> list[Judged]:

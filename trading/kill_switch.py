@@ -6,11 +6,11 @@ either before the switch was thrown or not at all. What cannot be read stops eve
 caller sends nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from auth.audit import record
-from core.errors import InputError, NotFound, Refused
+from core.errors import InputError, NotFound, Refused, UnknownName
 from database.queries import kill_switches as queries
 from database.session import Session
 from database.tables.kill_switches import KillSwitch
@@ -30,11 +30,19 @@ class Thrown:
 
 
 def engage(
-    session: Session, *, scope: str, reason: str, actor: str, client_id: int | None = None, strategy: str | None = None
+    session: Session,
+    *,
+    scope: str,
+    reason: str,
+    actor: str,
+    client_id: int | None = None,
+    strategy: str | None = None,
+    known_strategies: Collection[str] = (),
 ) -> Thrown:
     """Throw a switch: once this transaction has committed no order under it leaves.
 
-    InputError where scope, client and strategy do not fit together; Refused where it is on already.
+    InputError where scope, client and strategy do not fit together, UnknownName for a strategy that nobody follows;
+    Refused where it is on already.
     """
     reason = _reason(reason)
     wanted = {"client": (True, False), "strategy": (False, True), EVERYTHING: (False, False)}[scope]
@@ -43,6 +51,8 @@ def engage(
             f"scope is {scope!r} with client_id {client_id} and strategy {strategy!r}: name the client for 'client',"
             " the strategy for 'strategy', neither for 'everything'"
         )
+    if strategy is not None and strategy not in known_strategies:
+        raise UnknownName("strategy", strategy, list(known_strategies))
     is_settled = queries.take_turn_to_switch(session, wait_ms=_WAIT_MS)
     key = queries.engage(session, scope=scope, client_id=client_id, strategy=strategy, reason=reason, engaged_by=actor)
     if key is None:

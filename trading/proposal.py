@@ -7,17 +7,19 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from core.clock import now
 from database.queries import accounts as account_queries
 from database.queries import orders as order_queries
 from database.queries.kill_switches import engaged_switches
 from database.queries.orders import RecommendationRow
 from database.session import Session
-from market_data.calendars import is_session, next_session, session_open
+from market_data.calendars import is_session, next_session
+from trading.expiry import expires_at
 from trading.generate import Book, Trade, generate_trades
 from trading.kill_switch import stopped_by
 from trading.portfolio import Portfolio, read_portfolios
 from trading.pretrade import StoredCheck, judge_basket, make_basket, stored_checks
+
+RULES = "pre-trade rules"
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,8 @@ def propose_orders(session: Session, *, as_of: date, book: str) -> int:
     for portfolio in read_portfolios(session, accounts=planned, as_of=as_of, instrument_ids=wanted):
         account_id = portfolio.account.account_id
         trades = generate_trades(_book_of(portfolio, weights[account_id]))
-        expires_at = _expires_at(as_of, portfolio.account.kind)
-        rows += [_recommendation(trade, account_id, target_ids[account_id], as_of, expires_at) for trade in trades]
+        void_at = expires_at(as_of, kind=portfolio.account.kind)
+        rows += [_recommendation(trade, account_id, target_ids[account_id], as_of, void_at) for trade in trades]
     return order_queries.insert_recommendations(session, rows=rows)
 
 
@@ -73,20 +75,8 @@ def _book_of(portfolio: Portfolio, targets: Mapping[int, Decimal]) -> Book:
     )
 
 
-def _expires_at(as_of: date, kind: str) -> datetime | None:
-    """The open that the proposals are made for: from then on they are void.
-
-    A night of the past (a demo, a replay, a night caught up with) has no such hour: its open is over when it is
-    proposed. There only the book's own next night makes a proposal void; but a live account never trades late.
-    """
-    if not is_session(as_of):
-        return None
-    opens_at = session_open(next_session(as_of))
-    return opens_at if now() < opens_at or kind == "live" else None
-
-
 def _recommendation(
-    trade: Trade, account_id: int, target_id: int, as_of: date, expires_at: datetime | None
+    trade: Trade, account_id: int, target_id: int, as_of: date, void_at: datetime | None
 ) -> dict[str, Any]:
     return {
         "account_id": account_id,
@@ -100,7 +90,7 @@ def _recommendation(
         "weight_after": trade.weight_after,
         "status": "proposed",
         "reason": trade.reason,
-        "expires_at": expires_at,
+        "expires_at": void_at,
     }
 
 
@@ -140,7 +130,7 @@ def check_orders(session: Session, *, as_of: date, book: str) -> Checked:
             if proposal.recommendation_id not in basket.standing
         ]
     order_queries.insert_checks(session, checks=checks)
-    order_queries.decide(session, recommendation_ids=refused, status="refused", decided_by="pre-trade rules")
+    order_queries.decide(session, recommendation_ids=refused, status="refused", decided_by=RULES)
     by_rule: dict[str, int] = defaultdict(int)
     for _, rule, rule_passed, *_ in checks:
         if not rule_passed:

@@ -1,7 +1,7 @@
 """The kill switches: engaged, released, read; and the turn that senders and switchers take."""
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import select, text, update
@@ -103,6 +103,31 @@ def take_turn_to_switch(session: Session, *, wait_ms: int) -> bool:
         return False
     session.execute(text("select set_config('lock_timeout', '0', true)"))
     return True
+
+
+class Waiting(NamedTuple):
+    """An approved order that was not sent yet."""
+
+    order_id: int
+    account_id: int
+    client_id: int
+    strategy: str | None
+    session_on: date
+    book: str
+
+
+def waiting_orders(session: Session) -> list[Waiting]:
+    """Approved orders that no broker has, by number; never a replay's."""
+    rows = session.execute(
+        text("""
+            select o.order_id, o.account_id, a.client_id, t.strategy, o.session_on, a.book
+            from orders o join accounts a using (account_id)
+            left join recommendations r using (recommendation_id)
+            left join targets t using (target_id)
+            where o.state = 'intent' and a.kind <> 'replay' order by o.order_id
+        """)
+    )
+    return [Waiting._make(row) for row in rows]
 
 
 def leaving(session: Session, *, client_order_ids: Collection[str]) -> dict[str, Leaving]:

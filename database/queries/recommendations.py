@@ -49,7 +49,7 @@ class OrderPlace(NamedTuple):
 
 @dataclass(frozen=True)
 class Filters:
-    """What a list of recommendations is narrowed to; None narrows nothing. `q` is a part of client or symbol."""
+    """What a list of recommendations is narrowed to; None narrows nothing. `search` is a part of client or symbol."""
 
     statuses: Sequence[str] | None = None
     client_id: int | None = None
@@ -58,7 +58,8 @@ class Filters:
     side: str | None = None
     strategy: str | None = None
     symbol: str | None = None
-    q: str | None = None
+    search: str | None = None
+    decided_by: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -335,8 +336,11 @@ def _narrowed(query: Select[Any], filters: Filters) -> Select[Any]:
             query = query.where(column == value)
     if filters.statuses:
         query = query.where(shown_status().in_(filters.statuses))
-    if filters.q:
+    if filters.decided_by:
+        query = query.where(Recommendation.decided_by.in_(filters.decided_by))
+    if filters.search:
         query = query.where(
-            Client.name.icontains(filters.q, autoescape=True) | Instrument.symbol.icontains(filters.q, autoescape=True)
+            Client.name.icontains(filters.search, autoescape=True)
+            | Instrument.symbol.icontains(filters.search, autoescape=True)
         )
     return query

@@ -31,6 +31,7 @@ from tests.architecture.house import (
 # Modules that nothing imports, with what starts them instead.
 ENTRY_POINTS = {
     "api.app": "named to uvicorn on the command line",
+    "api.parquet_writer": "started as a process of its own, so that its library stays out of the API",
     "cli.main": "console script in pyproject.toml",
     "market_data.sample.make_sample": "run by hand to make the shipped sample anew",
     "rl_trading.learner": "started as a process of its own, so that torch stays in it",
