@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from core.clock import now
 from database.base import Base
-from database.tables.accounts import Account, AutonomousSetting, Mandate, Restriction
+from database.tables.accounts import Account, AutonomousSetting, Restriction
 from database.tables.audit import AuditRecord
 from database.tables.fills import Fill
 from database.tables.holding_imports import HoldingImport
@@ -38,13 +38,16 @@ class Practice:
 
     advisor_id: int
     word: str
-    ids: dict[str, int]
+    ids: dict[str, Any]
 
 
-def create_practice(session: Session, *, advisor_id: int, word: str, numbers_from: int | None = None) -> Practice:
+def create_practice(
+    session: Session, *, advisor_id: int, word: str, symbol: str = "HELD", numbers_from: int | None = None
+) -> Practice:
     """One household, client and account of the advisor with all that hangs on them; each text of theirs holds `word`.
 
-    With `numbers_from` every number of theirs is counted from there, so that it cannot be taken for another's.
+    The account holds shares of `symbol`, which is made where there is none. With `numbers_from` every number of theirs
+    is counted from there, so that it cannot be taken for another's.
     """
     before = _count_from(session, numbers_from) if numbers_from is not None else {}
     household = _put(session, Household(name=f"{word} family", note=f"{word} household note", created_by=advisor_id))
@@ -78,7 +81,7 @@ def create_practice(session: Session, *, advisor_id: int, word: str, numbers_fro
         "account_id": account.account_id,
         "mandate_id": mandate.mandate_id,
         **_rules(session, client, account, word),
-        **_trades(session, account, mandate, word),
+        **_trades(session, account, _instrument(session, symbol), word),
         **_papers(session, client, account, advisor_id, word),
     }
     for sequence, value in before.items():
@@ -124,15 +127,17 @@ def _rules(session: Session, client: Client, account: Account, word: str) -> dic
     return {"kill_switch_id": switch.kill_switch_id}
 
 
-def _instrument(session: Session) -> Instrument:
-    found = session.scalar(select(Instrument).where(Instrument.symbol == "HELD"))
-    return found or _put(session, Instrument(symbol="HELD", name="Held by everybody", kind="stock", sector="Energy"))
+def _instrument(session: Session, symbol: str) -> int:
+    found = session.scalar(select(Instrument).where(Instrument.symbol == symbol))
+    if found is None:
+        found = _put(session, Instrument(symbol=symbol, name="Held by everybody", kind="stock", sector="Energy"))
+    return int(found.instrument_id)
 
 
-def _trades(session: Session, account: Account, mandate: Mandate, word: str) -> dict[str, int]:
-    key, instrument_id = account.account_id, _instrument(session).instrument_id
+def _trades(session: Session, account: Account, instrument_id: int, word: str) -> dict[str, int]:
+    key = account.account_id
     target = create_target(session, account, session_on=BEFORE, weights={instrument_id: Decimal("0.5")})
-    bought = _order(session, target, "buy", word)
+    bought = _order(session, target, instrument_id, word)
     shares, price = Decimal(100), Decimal("10.5")
     entry = _entry(session, key, word)
     lot = _put(
@@ -177,10 +182,9 @@ def _trades(session: Session, account: Account, mandate: Mandate, word: str) -> 
     return {"target_id": target.target_id, "lot_id": lot.lot_id, "entry_id": entry, **bought}
 
 
-def _order(session: Session, target: Target, side: str, word: str) -> dict[str, int]:
+def _order(session: Session, target: Target, instrument_id: int, word: str) -> dict[str, int]:
     shares, price = Decimal(100), Decimal("10.5")
-    instrument_id = _instrument(session).instrument_id
-    what = {"account_id": target.account_id, "instrument_id": instrument_id, "session_on": BEFORE, "side": side}
+    what = {"account_id": target.account_id, "instrument_id": instrument_id, "session_on": BEFORE, "side": "buy"}
     recommendation = _put(
         session,
         Recommendation(
@@ -211,7 +215,7 @@ def _order(session: Session, target: Target, side: str, word: str) -> dict[str, 
         session,
         Order(
             **what,
-            client_order_id=f"{word}-{side}",
+            client_order_id=f"{word}-buy",
             recommendation_id=recommendation.recommendation_id,
             quantity=shares,
             filled_quantity=shares,
@@ -226,7 +230,7 @@ def _order(session: Session, target: Target, side: str, word: str) -> dict[str, 
     fill = _put(
         session,
         Fill(
-            broker_fill_id=f"{word}-{side}-1",
+            broker_fill_id=f"{word}-buy-1",
             order_id=order.order_id,
             session_on=SESSION,
             filled_at=now(),
