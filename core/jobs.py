@@ -100,6 +100,16 @@ class SendApproved(Job):
     account_ids: tuple[int, ...]
 
 
+class ApplyImport(Job):
+    """Book holdings from a file that was looked at, where they are too many to wait for."""
+
+    name = "apply-import"
+    lane = Lane.DESK
+    is_cancellable = False
+    import_id: int
+    skip_errors: bool = False
+
+
 class CancelOrders(Job):
     """Ask the brokers to take back orders that somebody wants back."""
 
@@ -228,6 +238,7 @@ class SyncTracking(Job):
 KINDS: Mapping[str, type[Job]] = {
     kind.name: kind
     for kind in (
+        ApplyImport,
         AuditLeaks,
         BuildFeatures,
         CancelOrders,

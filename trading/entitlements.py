@@ -1,9 +1,10 @@
 """What holdings bring by themselves: dividends in cash on the ex-date, and splits.
 
 Bars are split-adjusted, so a split changes holdings only when the bars were restated after the shares were bought.
-Whether they were is read from the evidence: the open that the purchase was filled at, against the same session's open
-as the bars hold it now. Equal: the shares are on today's basis already. Their ratio equals the split's: the lots are
-restated by it, the fraction of a share is paid out in cash. Anything else is no split, and halts the account.
+Whether they were is read from the evidence: the open that the purchase was filled at (of shares brought in: the close
+that their import was shown), against the same session's price as the bars hold it now. Equal: the shares are on
+today's basis already. Their ratio equals the split's: the lots are restated by it, the fraction of a share is paid out
+in cash. Anything else is no split, and halts the account.
 """
 
 from collections import defaultdict
@@ -77,13 +78,13 @@ def apply_splits(session: Session, *, account_id: int, lots: Sequence[SplitLot],
 
 
 def _restated(lot: SplitLot) -> bool:
-    now = Decimal(str(lot.open_now))
-    if abs(lot.filled_at_open / now - 1) <= _TOLERANCE:
+    now = Decimal(str(lot.price_now))
+    if abs(lot.price_then / now - 1) <= _TOLERANCE:
         return False
-    if abs(lot.filled_at_open / (now * lot.ratio) - 1) <= _TOLERANCE:
+    if abs(lot.price_then / (now * lot.ratio) - 1) <= _TOLERANCE:
         return True
     raise IntegrityBroken(
-        f"lot {lot.lot_id} of instrument {lot.instrument_id} was bought at an open of {lot.filled_at_open}, which the"
+        f"lot {lot.lot_id} of instrument {lot.instrument_id} was taken in at a price of {lot.price_then}, which the"
         f" bars now give as {now}; the split of {lot.ex_on} by {lot.ratio} does not explain that"
     )
 

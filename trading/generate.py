@@ -2,7 +2,8 @@
 
 1. Every stock is compared with its target at the reference price. Within the drift threshold it stays as it is:
    a target that moved a little, or a price that did, is no reason to pay for a trade.
-2. What left the target, or became restricted, is sold whole, however small.
+2. What left the target, or became restricted, is sold, however small; of shares brought in a fraction may stay, since
+   orders are for whole shares.
 3. Sales come first. Buys may use the cash above the floor and what the sales should bring after a haircut; when
    that is not enough all buys shrink by one factor, so the shape of the portfolio stays.
 4. When cash would stay under the floor, the most overweight holdings are sold until it is a cushion above it.
@@ -88,7 +89,7 @@ def _change(book: Book, key: int, wanted: Decimal, value: Decimal) -> Decimal:
     """Shares to buy (positive) or sell (negative); zero inside the drift threshold or under the least trade."""
     held, price = book.holdings.get(key, ZERO), book.prices[key]
     if wanted == 0:
-        return -held
+        return -held.to_integral_value(ROUND_FLOOR)
     gap = wanted - held * price / value
     if abs(gap) < book.drift_threshold:
         return ZERO
@@ -118,7 +119,7 @@ def _raise_cash(
         sold = min(changes.get(key, ZERO), ZERO)
         net = book.prices[key] * (1 - HAIRCUT)
         least = max(missing / net, book.trade_usd_min / book.prices[key])
-        shares = min(least.to_integral_value(ROUND_CEILING), book.holdings[key] + sold)
+        shares = min(least.to_integral_value(ROUND_CEILING), book.holdings[key].to_integral_value(ROUND_FLOOR) + sold)
         if shares > 0:
             changes[key] = sold - shares
             missing -= shares * net

@@ -8,6 +8,7 @@ Debits are positive, credits negative, each entry sums to zero:
 | sale     | +notional-commission   | -lot cost  |         |           | -gain          | +commission |
 | dividend | +amount                |            |         | -amount   |                |             |
 | split    | +cash in lieu          | -its cost  |         |           | -gain          |             |
+| transfer |                        | +lot cost  | -cost   |           |                |             |
 
 A session that has been valued is closed: what becomes known of it later is booked on the next day.
 """
@@ -47,6 +48,7 @@ class Entry:
     source_key: str
     memo: str
     lines: tuple[Line, ...]
+    reverses_entry_id: int | None = None
 
     def __post_init__(self) -> None:
         total = sum((line.amount_usd for line in self.lines), ZERO)
@@ -78,6 +80,12 @@ def deposit_entry(*, booked_on: date, amount_usd: Decimal, source_key: str, memo
     """Money that the client brings."""
     lines = (Line("cash", amount_usd), Line("capital", -amount_usd))
     return Entry(booked_on, "deposit", source_key, memo, lines)
+
+
+def withdrawal_entry(*, booked_on: date, amount_usd: Decimal, source_key: str, memo: str) -> Entry:
+    """Money that the client takes out."""
+    lines = (Line("cash", -amount_usd), Line("capital", amount_usd))
+    return Entry(booked_on, "withdrawal", source_key, memo, lines)
 
 
 def dividend_entry(*, instrument_id: int, symbol: str, ex_on: date, shares: Decimal, amount_usd: Decimal) -> Entry:
@@ -113,19 +121,24 @@ def _memo(fill: BookedFill, verb: str) -> str:
     return f"{verb} {fill.quantity.normalize():f} {fill.symbol} at {fill.price}"
 
 
+def booking_day(on: date, *, closed_on: date | None) -> date:
+    """The day that something of `on` is booked on: later where the account's sessions up to `closed_on` are closed."""
+    return on if closed_on is None else max(on, closed_on + timedelta(days=1))
+
+
 def book_entries(session: Session, *, account_id: int, entries: Sequence[Entry], closed_on: date | None) -> set[str]:
     """Book what is not booked yet; returns the source keys that were new.
 
     `closed_on` is the account's last valued session: nothing is booked on it or before.
     """
-    earliest = date.min if closed_on is None else closed_on + timedelta(days=1)
     rows = [
         {
             "account_id": account_id,
-            "booked_on": max(entry.booked_on, earliest),
+            "booked_on": booking_day(entry.booked_on, closed_on=closed_on),
             "kind": entry.kind,
             "source_key": entry.source_key,
             "memo": entry.memo,
+            "reverses_entry_id": entry.reverses_entry_id,
         }
         for entry in entries
     ]
@@ -193,7 +206,7 @@ def _book_buys(session: Session, account_id: int, fills: Sequence[BookedFill], c
             for fill in new
         ],
     )
-    _move_positions(session, account_id, [(fill.instrument_id, fill.quantity, fill.notional_usd) for fill in new])
+    move_positions(session, account_id, [(fill.instrument_id, fill.quantity, fill.notional_usd) for fill in new])
 
 
 def _book_sales(session: Session, account_id: int, fills: Sequence[BookedFill], closed_on: date | None) -> None:
@@ -247,10 +260,11 @@ def _book_sales(session: Session, account_id: int, fills: Sequence[BookedFill], 
     book_entries(session, account_id=account_id, entries=entries, closed_on=closed_on)
     position_queries.insert_closings(session, closings=closings)
     position_queries.update_lots(session, lots=list(lots.values()))
-    _move_positions(session, account_id, moves)
+    move_positions(session, account_id, moves)
 
 
-def _move_positions(session: Session, account_id: int, moves: Sequence[tuple[int, Decimal, Decimal]]) -> None:
+def move_positions(session: Session, account_id: int, moves: Sequence[tuple[int, Decimal, Decimal]]) -> None:
+    """Add (instrument, shares, cost) to an account's positions; the caller moves journal and lots by the same."""
     totals: dict[int, tuple[Decimal, Decimal]] = {}
     for instrument_id, quantity, cost_usd in moves:
         before = totals.get(instrument_id, (ZERO, ZERO))

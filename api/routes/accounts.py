@@ -19,7 +19,7 @@ from database.session import Session
 from database.tables.accounts import Account
 from portfolios import standings
 from strategies.library import STRATEGIES
-from trading import closing, opening
+from trading import closing, paper
 
 router = APIRouter(prefix="/accounts", tags=["accounts"])
 AccountSort = Annotated[
@@ -68,20 +68,18 @@ def add_account(given: AccountIn, once: Once, actor: Actor = needs("clients.writ
 
     def work(session: Session) -> AccountOut:
         as_of = service.practice_date(session)
-        client = service.require_client(session, client_id=given.client_id, is_locked=True)
-        account = service.open_account(
+        account = paper.open_account(
             session,
-            client=client,
-            name=given.name or client.name,
+            client_id=given.client_id,
+            name=given.name,
             opened_on=given.opened_on or as_of,
             initial_cash_usd=given.initial_cash_usd,
             taxation=given.taxation,
+            is_autonomous=given.is_autonomous,
             limits=None if given.limits is None else given.limits.changes(),
             known_strategies=STRATEGIES,
-            autonomous=given.is_autonomous,
             actor=actor.email,
         )
-        opening.open_paper_account(session, account_id=account.account_id)
         standings.refresh(session, account_ids=[account.account_id], as_of=as_of)
         return _shown(session, account.account_id)
 

@@ -30,6 +30,15 @@ class OpenLot(NamedTuple):
     remaining_cost_usd: Decimal
 
 
+class ReturnedLot(NamedTuple):
+    """A lot that is opened again, with what it holds then."""
+
+    lot_id: int
+    instrument_id: int
+    remaining: Decimal
+    remaining_cost_usd: Decimal
+
+
 class Entitlement(NamedTuple):
     """Shares that an account held at the close before an ex-date, and what a share is due."""
 
@@ -41,7 +50,7 @@ class Entitlement(NamedTuple):
 
 
 class SplitLot(NamedTuple):
-    """An open lot bought before a split, with the open of its purchase as filled and as the bars say now."""
+    """An open lot held before a split, with a price of then as it was seen and as the bars say now."""
 
     account_id: int
     instrument_id: int
@@ -51,8 +60,8 @@ class SplitLot(NamedTuple):
     remaining: Decimal
     remaining_cost_usd: Decimal
     quantity: Decimal
-    filled_at_open: Decimal
-    open_now: float
+    price_then: Decimal
+    price_now: float
 
 
 def positions_of(session: Session, *, account_ids: Collection[int]) -> dict[int, dict[int, Holding]]:
@@ -75,6 +84,46 @@ def open_lots(session: Session, *, account_id: int, instrument_ids: Collection[i
         .with_for_update()
     )
     return [OpenLot._make(row) for row in session.execute(query)]
+
+
+def all_open_lots(session: Session, *, account_id: int) -> list[OpenLot]:
+    """Every lot of the account with shares left, by instrument, oldest first; locked until the transaction ends."""
+    query = (
+        select(TaxLot.lot_id, TaxLot.instrument_id, TaxLot.opened_on, TaxLot.remaining, TaxLot.remaining_cost_usd)
+        .where(TaxLot.account_id == account_id, TaxLot.remaining > 0)
+        .order_by(TaxLot.instrument_id, TaxLot.opened_on, TaxLot.lot_id)
+        .with_for_update()
+    )
+    return [OpenLot._make(row) for row in session.execute(query)]
+
+
+def lots_of_entry(session: Session, *, entry_id: int) -> list[OpenLot]:
+    """The lots that a transfer brought in, as they are now; locked until the transaction ends."""
+    query = (
+        select(TaxLot.lot_id, TaxLot.instrument_id, TaxLot.opened_on, TaxLot.remaining, TaxLot.remaining_cost_usd)
+        .where(TaxLot.entry_id == entry_id)
+        .order_by(TaxLot.lot_id)
+        .with_for_update()
+    )
+    return [OpenLot._make(row) for row in session.execute(query)]
+
+
+def closed_lots(session: Session, *, lot_ids: Collection[int]) -> set[int]:
+    """Those of `lot_ids` that hold nothing any more."""
+    query = select(TaxLot.lot_id).where(TaxLot.lot_id.in_(lot_ids), TaxLot.remaining == 0)
+    return set(session.scalars(query))
+
+
+def split_since(session: Session, *, instrument_ids: Collection[int], after_on: date, until_on: date) -> set[int]:
+    """Those of `instrument_ids` that were split after one day and not after another."""
+    rows = session.execute(
+        text("""
+            select distinct instrument_id from corporate_actions
+            where kind = 'split' and instrument_id = any(:ids) and ex_on > :after_on and ex_on <= :until_on
+        """),
+        {"ids": list(instrument_ids), "after_on": after_on, "until_on": until_on},
+    )
+    return set(rows.scalars())
 
 
 def insert_lots(session: Session, *, lots: Sequence[Mapping[str, Any]]) -> None:
@@ -153,7 +202,10 @@ def position_faults(session: Session, *, account_ids: Collection[int]) -> dict[i
 
 
 def entitlements(session: Session, *, account_ids: Collection[int], as_of: date) -> list[Entitlement]:
-    """Dividends gone ex since each account's last valuation, not after `as_of`, on shares held before the ex-date."""
+    """Dividends gone ex since each account's last valuation, not after `as_of`, on shares held before the ex-date.
+
+    Shares that were brought in are held from their transfer on, whenever they were bought.
+    """
     rows = session.execute(
         text("""
             with valued as (
@@ -169,9 +221,11 @@ def entitlements(session: Session, *, account_ids: Collection[int], as_of: date)
                 and c.ex_on > (select min(opened_on) from tax_lots where account_id = valued.account_id)
             join tax_lots l on l.account_id = valued.account_id and l.instrument_id = c.instrument_id
                 and l.opened_on < c.ex_on and (l.closed_on is null or l.closed_on >= c.ex_on)
+            left join journal_entries e on e.entry_id = l.entry_id
             left join lateral (
                 select sum(quantity) as quantity from lot_closings where lot_id = l.lot_id and closed_on < c.ex_on
             ) as x on true
+            where e.entry_id is null or e.booked_on < c.ex_on
             group by 1, 2, 3, 4
             having sum(l.quantity - coalesce(x.quantity, 0)) > 0
             order by 1, 3, 2
@@ -182,16 +236,30 @@ def entitlements(session: Session, *, account_ids: Collection[int], as_of: date)
 
 
 def lots_before_splits(session: Session, *, account_ids: Collection[int], as_of: date) -> list[SplitLot]:
-    """Open lots bought before a split that went ex not after `as_of`, with both opens of their purchase session."""
+    """Open lots held before a split that went ex not after `as_of`, with a price of then as it was and as bars say now.
+
+    Of a purchase it is the open that it was filled at; of shares brought in, the close that their import was shown.
+    """
     rows = session.execute(
         text("""
+            with seen as (
+                select l.lot_id, f.session_on, f.market_price as price, true as at_open
+                from tax_lots l join fills f on f.fill_id = l.fill_id
+                where l.account_id = any(:ids) and l.remaining > 0
+                union all
+                select l.lot_id, (p.quote ->> 0)::date, (p.quote ->> 1)::numeric, false
+                from tax_lots l
+                join journal_entries e on e.entry_id = l.entry_id
+                join holding_imports h on e.source_key = 'import:' || h.holding_import_id
+                cross join lateral (select h.changes -> 'prices' -> l.instrument_id::text as quote) as p
+                where l.account_id = any(:ids) and l.remaining > 0
+            )
             select l.account_id, l.instrument_id, c.ex_on, c.ratio, l.lot_id, l.remaining, l.remaining_cost_usd,
-                   l.quantity, f.market_price, b.open
+                   l.quantity, seen.price, case when seen.at_open then b.open else b.close end
             from corporate_actions c
-            join tax_lots l on l.instrument_id = c.instrument_id and l.remaining > 0 and l.opened_on < c.ex_on
-                and l.account_id = any(:ids)
-            join fills f on f.fill_id = l.fill_id
-            join daily_bars b on b.instrument_id = l.instrument_id and b.session_on = f.session_on
+            join tax_lots l on l.instrument_id = c.instrument_id and l.remaining > 0 and l.account_id = any(:ids)
+            join seen on seen.lot_id = l.lot_id and seen.session_on < c.ex_on
+            join daily_bars b on b.instrument_id = l.instrument_id and b.session_on = seen.session_on
             where c.kind = 'split' and c.ex_on <= :as_of
               and not exists (
                   select from journal_entries e where e.account_id = l.account_id
@@ -218,6 +286,22 @@ def valuations_on(session: Session, *, account_ids: Collection[int], session_on:
         AccountValuation.account_id.in_(account_ids), AccountValuation.session_on == session_on
     )
     return {row.account_id: row for row in session.scalars(query)}
+
+
+def values_around(
+    session: Session, *, account_id: int, before_on: date, until_on: date
+) -> tuple[Decimal | None, Decimal | None]:
+    """What the account was worth at its last valuation before one day, and at its last not after another."""
+    row = session.execute(
+        text("""
+            select (select cash_usd + securities_usd from account_valuations
+                    where account_id = :account_id and session_on < :before_on order by session_on desc limit 1),
+                   (select cash_usd + securities_usd from account_valuations
+                    where account_id = :account_id and session_on <= :until_on order by session_on desc limit 1)
+        """),
+        {"account_id": account_id, "before_on": before_on, "until_on": until_on},
+    ).one()
+    return row[0], row[1]
 
 
 def insert_valuations(session: Session, *, valuations: Sequence[Mapping[str, Any]]) -> int:

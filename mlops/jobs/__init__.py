@@ -10,6 +10,7 @@ wait for the libraries of training.
 """
 
 JOBS = {
+    "apply_import": "Book holdings from a file, where they are too many to wait for.",
     "audit_leaks": "Probe the decision path for leaks.",
     "build_features": "Build the feature snapshots of the years that are stale.",
     "judge_models": "Let the gate judge the versions that may serve.",
