@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Row, func, select, text
+from sqlalchemy import Numeric, Row, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from database.paging import Page, read_page
@@ -91,7 +91,7 @@ def stream_trades(session: Session, *, filters: TradeFilters, rows_at_once: int)
     yield from session.execute(query).partitions()
 
 
-_NOTIONAL: Any = func.round(Fill.quantity * Fill.price, 2)
+_NOTIONAL: Any = func.round(Fill.quantity * Fill.price, 2, type_=Numeric(20, 2))
 
 
 def _trades(filters: TradeFilters) -> Any:

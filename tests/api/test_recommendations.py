@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from decimal import Decimal
-from itertools import count
 from typing import Any
 
 import pytest
@@ -11,12 +10,11 @@ from fastapi.testclient import TestClient
 from sqlalchemy import text
 
 from core.clock import fixed_clock
-from core.jobs import KINDS, SendApproved
 from database.queries.orders import RecommendationRow
 from database.session import transaction
 from market_data.calendars import session_open
-from mlops.jobs.send_approved import send
 from tests.api.conftest import Firm
+from tests.api.trading import once, propose_for_both, run_job
 from tests.conftest import NOW
 from tests.factories.proposals import forget_trading, open_account, propose
 from tests.factories.quotes import NEXT, create_priced_stock
@@ -25,28 +23,18 @@ from trading.expiry import expire_due
 AsRole = Callable[[str], TestClient]
 D = Decimal
 URL = "/api/v1/recommendations"
-_keys = count(1)
-
-
-def once() -> dict[str, str]:
-    return {"Idempotency-Key": f"test-{next(_keys)}"}
 
 
 @pytest.fixture(scope="module")
 def stocks(firm: Firm) -> list[int]:
     with transaction() as session:
-        for role in ("advisor", "other_advisor"):
-            open_account(session, firm.accounts[role])
         return [create_priced_stock(session, name, sector=name) for name in ("AAA", "BBB", "CCC", "DDD")]
 
 
 @pytest.fixture
 def proposed(firm: Firm, stocks: list[int]) -> Iterator[dict[str, list[RecommendationRow]]]:
     """A night's proposals in both advisors' accounts: buys of 5 % each. Taken away afterwards."""
-    with transaction() as session:
-        accounts = [open_account(session, firm.accounts[role]) for role in ("advisor", "other_advisor")]
-        rows = propose(session, accounts, dict.fromkeys(stocks, D("0.05")))
-    yield {role: rows[firm.accounts[role]] for role in ("advisor", "other_advisor")}
+    yield propose_for_both(firm, dict.fromkeys(stocks, D("0.05")))
     with transaction() as session:
         forget_trading(session)
 
@@ -325,12 +313,3 @@ class TestTheMorning:
             assert expire_due(session) == 1
             assert expire_due(session) == 0
             forget_trading(session)
-
-
-def run_job(job_id: int) -> None:
-    """Do what a worker would."""
-    with transaction() as session:
-        row = session.execute(text("select name, payload from jobs where job_id = :id"), {"id": job_id}).one()
-    job = KINDS[row.name].model_validate(row.payload)
-    assert isinstance(job, SendApproved)
-    send(job)
