@@ -89,6 +89,38 @@ def create_practice(
     return Practice(advisor_id=advisor_id, word=word, ids=ids)
 
 
+# What a preview stores of a file with one bad row, which would change nothing.
+_CHANGES = {
+    "mode": "replace",
+    "as_of": str(SESSION),
+    "notes": [],
+    "counts": {"ok": 0, "error": 1, "ignored": 0},
+    "fingerprint": "",
+    "arriving": [],
+    "leaving": [],
+    "holdings": [],
+    "cash_usd": "998950.00",
+    "value_before_usd": "1000000.00",
+    "value_after_usd": "1000000.00",
+    "breaches_before": [],
+    "breaches_after": [],
+}
+
+
+def _imported_row(word: str) -> dict[str, Any]:
+    errors = [{"field": "symbol", "value": word, "remedy": "write a ticker"}]
+    return {
+        "number": 2,
+        "status": "error",
+        "symbol": word,
+        "quantity": None,
+        "cost_usd": None,
+        "opened_on": None,
+        "errors": errors,
+        "warnings": [],
+    }
+
+
 def _put(session: Session, row: Any) -> Any:
     session.add(row)
     session.flush()
@@ -225,7 +257,7 @@ def _order(session: Session, target: Target, instrument_id: int, word: str) -> d
     )
     _put(
         session,
-        OrderEvent(order_id=order.order_id, at=now(), from_state=None, to_state="intent", evidence={"said": word}),
+        OrderEvent(order_id=order.order_id, at=now(), from_state=None, to_state="planned", evidence={"said": word}),
     )
     fill = _put(
         session,
@@ -306,8 +338,8 @@ def _papers(session: Session, client: Client, account: Account, advisor_id: int,
             file_name=f"{word}.csv",
             content_sha256="0" * 64,
             status="previewed",
-            rows=[{"symbol": word}],
-            changes={"memo": word},
+            rows=[_imported_row(word)],
+            changes=_CHANGES | {"notes": [word]},
             created_by="ann",
         ),
     )
