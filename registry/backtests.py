@@ -131,7 +131,7 @@ def _notes(job: RunBacktest, days: list[date]) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def ask(session: Session, job: RunBacktest | Replay, *, title: str | None, actor: str, requested_by: int) -> int:
+def ask(session: Session, job: RunBacktest | Replay, *, title: str | None, actor: str, requested_by: int | None) -> int:
     """Queue a back-test or replay that can be done; its number. Raises as the plans do.
 
     A replay lives in copies of clients' accounts: its job's own words are for whoever asked, its result names nobody.
