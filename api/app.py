@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import import_module
 from typing import Any
 
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
+from fastapi.telemetry import TelemetryConfig
 
 from api import errors
 from api.limits import Limits
@@ -16,8 +18,8 @@ from api.openapi import TAGS, describe
 from api.rate import Rates
 from api.routes import ROUTERS
 from api.streams import Hub
-from core.config import get_settings
-from core.log import configure_logs
+from core.config import Settings, get_settings
+from core.log import adopt_library_logs, configure_logs
 from core.version import release
 from database.session import dispose, require_limited_role
 
@@ -38,7 +40,7 @@ def create_app() -> FastAPI:
         redirect_slashes=False,
         lifespan=_life,
         generate_unique_id_function=_operation_id,
-        telemetry={"metrics": False, "logs": False, "auto_configure": False},
+        telemetry=_telemetry(get_settings()),
     )
     app.state.rates = Rates()
     app.add_middleware(Limits)
@@ -48,6 +50,22 @@ def create_app() -> FastAPI:
         app.include_router(router, prefix="" if word in UNVERSIONED else PREFIX)
     describe(app)
     return app
+
+
+def _telemetry(settings: Settings) -> TelemetryConfig:
+    """Spans of requests where the operator collects them; otherwise nothing of it is loaded."""
+    wanted: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+    if settings.trace_endpoint is not None:
+        provider = import_module("api.traces").make_provider(settings.trace_endpoint)
+        wanted |= {"tracing": True, "tracer_provider": provider, "operation_spans": False}
+    return wanted
+
+
+def serve() -> FastAPI:
+    """The application in a process of its own: what its server logs comes out in our form too."""
+    configure_logs(get_settings())
+    adopt_library_logs()
+    return create_app()
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
 from secrets import token_hex
 
+from opentelemetry import trace
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import metrics
@@ -26,6 +27,8 @@ _ALWAYS = (
 )
 _NOT_STORED = (b"cache-control", b"no-store")
 _STREAM = b"text/event-stream"
+_PROBES = frozenset({"/health/live", "/health/ready", "/metrics"})
+_REFUSED = 400
 _log = get_logger("api")
 
 
@@ -44,6 +47,8 @@ class Frame:
         answer = _Answer(scope, send)
         scope.setdefault("state", {})["address"] = address = self._address(scope)
         begin_log(request_id=answer.request_id, method=scope["method"], path=scope["path"], address=address)
+        if "fastapi.telemetry" in scope:
+            trace.get_current_span().set_attribute("acis.request_id", answer.request_id)
         with metrics.in_flight.track_inprogress():
             try:
                 await self._app(scope, receive, answer.send)
@@ -117,7 +122,9 @@ class _Answer:
         seconds = time.perf_counter() - self._started
         status, route = self.status or 499, route_of(self._scope)
         metrics.observe(self._scope["method"], route, status, None if self._is_stream else seconds)
-        _log.info("answered", route=route, status=status, bytes=self._size, ms=round(seconds * 1000, 1))
+        # Probes come every few seconds and tell nothing while all is well.
+        tell = _log.debug if route in _PROBES and status < _REFUSED else _log.info
+        tell("answered", route=route, status=status, bytes=self._size, ms=round(seconds * 1000, 1))
 
 
 def route_of(scope: Scope) -> str:

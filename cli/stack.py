@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cli import serving
 from core.config import get_settings
 from core.errors import AcisError, Refused, Unreachable
 from database.embedded import embedded_is_running, start_embedded
@@ -47,7 +48,7 @@ class Server:
 
 def servers() -> tuple[Server, ...]:
     """The table, in the order of starting."""
-    return (_postgres(), _redis(), _mlflow(), _worker(), _dispatcher())
+    return (_postgres(), _redis(), _mlflow(), _api(), _worker(), _dispatcher())
 
 
 def _nothing() -> None:
@@ -100,6 +101,20 @@ def _redis() -> Server:
         is_ready=queue.queue_answers,
         stop=process.stop,
         address=lambda: f"socket {settings.redis_socket}",
+        log_path=process.log_path,
+    )
+
+
+def _api() -> Server:
+    process = serving.api_process()
+    return Server(
+        "api",
+        start=serving.start_api,
+        is_alive=process.is_alive,
+        is_ready=lambda: process.is_alive() and serving.api_is_ready(),
+        stop=lambda: process.stop(grace_s=15.0),
+        address=serving.api_address,
+        ready_s_max=120.0,
         log_path=process.log_path,
     )
 

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import DataError, OperationalError, TimeoutError
 from sqlalchemy.exc import DBAPIError as DatabaseError
 from sqlalchemy.orm import Session
@@ -32,6 +33,7 @@ __all__ = [
     "limited_url",
     "require_limited_role",
     "transaction",
+    "watch_statements",
 ]
 
 APPLICATION_DATABASE = "acis"
@@ -129,6 +131,26 @@ def limited_engine() -> Engine:
             "connect_timeout": 5,
         },
     )
+
+
+def watch_statements(begin: Callable[[str], Any], end: Callable[[Any], None]) -> None:
+    """Have `begin` called with the text of each statement of the API, and `end` with what it answered, unless None."""
+    on = limited_engine()
+
+    @event.listens_for(on, "before_cursor_execute")
+    def _(_: Any, __: Any, statement: str, ___: Any, context: Any, ____: Any) -> None:
+        context.watched = begin(statement)
+
+    @event.listens_for(on, "after_cursor_execute")
+    def _(_: Any, __: Any, ___: str, ____: Any, context: Any, _____: Any) -> None:
+        if context.watched is not None:
+            end(context.watched)
+
+    @event.listens_for(on, "handle_error")
+    def _(failed: Any) -> None:
+        watched = getattr(failed.execution_context, "watched", None)
+        if watched is not None:
+            end(watched)
 
 
 def connections_in_use() -> int:

@@ -7,11 +7,12 @@ from importlib import import_module
 import typer
 import uvicorn
 
+from cli.serving import require_free_port
 from core.config import get_settings, share_metrics
 
 group = typer.Typer(no_args_is_help=True)
 
-_APPLICATION = "api.app:create_app"
+_APPLICATION = "api.app:serve"
 _STREAMS_END_S = 3
 
 
@@ -19,6 +20,7 @@ _STREAMS_END_S = 3
 def serve() -> None:
     """Answer on ACIS_API_HOST:ACIS_API_PORT with ACIS_API_PROCESSES processes, until Ctrl-C."""
     settings = get_settings()
+    require_free_port(settings)
     folder = settings.run_dir / "metrics"
     shutil.rmtree(folder, ignore_errors=True)  # counts of processes that are gone
     folder.mkdir(parents=True)

@@ -12,7 +12,7 @@ from cli.welcome import sample_sign_ins
 
 
 def command(as_json: JsonFlag = False) -> None:
-    """Start the database, the queue, MLflow, the worker and the dispatcher; Ctrl-C stops them all."""
+    """Start the database, the queue, MLflow, the API, the worker and the dispatcher; Ctrl-C stops them all."""
     stopping = threading.Event()
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, lambda *_: stopping.set())

@@ -31,6 +31,8 @@ from tests.architecture.house import (
 # Modules that nothing imports, with what starts them instead.
 ENTRY_POINTS = {
     "api.app": "named to uvicorn on the command line",
+    "api.protocol": "named to uvicorn on the command line",
+    "api.traces": "imported when the settings say where traces go",
     "api.parquet_writer": "started as a process of its own, so that its library stays out of the API",
     "cli.main": "console script in pyproject.toml",
     "market_data.sample.make_sample": "run by hand to make the shipped sample anew",
@@ -156,7 +158,7 @@ class TestPlugins:
         assert children("mlops.jobs") == set(JOBS)
 
     def test_every_benchmark_is_listed(self) -> None:
-        assert children("benchmarks") - {"claim"} == set(BENCHMARKS)
+        assert children("benchmarks") - {"claim", "firm"} == set(BENCHMARKS)
 
 
 def product(root: Path = REPOSITORY) -> list[Path]:

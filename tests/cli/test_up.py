@@ -1,10 +1,13 @@
 """`acis up`: everything comes up, a killed server comes back, and SIGTERM leaves no process behind."""
 
+import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,11 +35,24 @@ def processes_of(var_dir: Path) -> dict[int, str]:
     return found
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def environment_of(process_id: int) -> str:
+    return Path(f"/proc/{process_id}/environ").read_bytes().decode(errors="replace")
+
+
 @pytest.fixture
-def up(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path, Path]]:
+def up(tmp_path: Path, socket_enabled: None) -> Iterator[tuple[subprocess.Popen[bytes], Path, Path]]:
     """(process, var folder, output) of an `acis up` of our own. MLflow is named, so that no minute goes to it."""
     environment = child_environment(
-        ACIS_VAR_DIR=str(tmp_path), ACIS_ENVIRONMENT="dev", ACIS_MLFLOW_TRACKING_URI="http://127.0.0.1:9"
+        ACIS_VAR_DIR=str(tmp_path),
+        ACIS_ENVIRONMENT="dev",
+        ACIS_MLFLOW_TRACKING_URI="http://127.0.0.1:9",
+        ACIS_API_PORT=str(free_port()),
     )
     for name in ("DATABASE_URL", "REDIS_URL"):
         environment.pop(name, None)
@@ -58,6 +74,15 @@ def test_comes_up_heals_and_leaves_nothing(up: tuple[subprocess.Popen[bytes], Pa
     running = " ".join(processes_of(var_dir).values())
     assert all(word in running for word in ("postgres", "redis-server", "worker", "dispatcher"))
 
+    address = re.findall(r"http://127\.0\.0\.1:\d{4,5}", output.read_text())[-1]
+    with urllib.request.urlopen(f"{address}/health/ready") as answer:
+        assert json.load(answer)["status"] == "ready"
+    # Nothing in the API's processes can see past its role.
+    serving = [number for number, line in processes_of(var_dir).items() if "api serve" in line or "spawn_main" in line]
+    assert len(serving) >= 2
+    for process_id in serving:
+        assert "DATABASE_URL=postgresql://acis_api@" in environment_of(process_id)
+
     second = subprocess.run(UP, env=child_environment(ACIS_VAR_DIR=str(var_dir)), capture_output=True, text=True)
     assert second.returncode == 2
     assert "`acis up` runs already" in second.stderr
@@ -70,5 +95,7 @@ def test_comes_up_heals_and_leaves_nothing(up: tuple[subprocess.Popen[bytes], Pa
 
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 0, output.read_text()
-    assert re.findall(r"stopping (\w+)", output.read_text()) == ["dispatcher", "worker", "mlflow", "redis", "postgres"]
+    assert re.findall(r"stopping (\w+)", output.read_text()) == [
+        *("dispatcher", "worker", "api", "mlflow", "redis", "postgres")
+    ]
     wait_for(lambda: not processes_of(var_dir), 20)
