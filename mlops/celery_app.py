@@ -71,6 +71,7 @@ def _before_the_first_job(**_: Any) -> None:
 
 
 def _worker_is_ready(**_: Any) -> None:
+    ready_file(WORKER).parent.mkdir(parents=True, exist_ok=True)
     ready_file(WORKER).touch()
 
 

@@ -24,6 +24,7 @@ COMMANDS = {
     "reproduce": "Rebuild the tables of docs/results.md from the shipped data.",
     "nightly": "Run one night: from the day's bars to fills and the report.",
     "replay": "Run the nightly verbs over a stretch of history.",
+    "job": "Show jobs and what they tell; ask for one, stop it, try it again.",
     "orders": "Show a night's recommendations; approve or reject what waits for a person.",
     "explain": "Trace an order back to its reason, models, features and data.",
     "client": "Add and list clients.",
