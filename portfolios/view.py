@@ -53,6 +53,6 @@ def open_view(session: Session, *, kind: Kind, key: int | None = None, as_of: da
             f"as_of is {as_of}, but the firm has lived to {lived}: give {lived} or earlier, or leave it out"
         )
     moment = Moment(lived, date.max) if as_of is None else Moment(as_of, as_of)
-    parts = [kind, key, moment, code_commit(), queries.market_mark(session), *(row.mark for row in rows)]
+    parts = [kind, key, moment, code_commit(), *(row.mark for row in rows)]
     version = sha256("\n".join(map(str, parts)).encode()).hexdigest()[:32]
     return View(kind, key, tuple(rows), moment, version)

@@ -1,4 +1,7 @@
-"""What portfolios are read from, many accounts at once. `mark` moves whenever anything of an account does."""
+"""What portfolios are read from, many accounts at once.
+
+An account's `mark` moves with whatever an answer about it depends on, loaded market data included.
+"""
 
 from collections.abc import Collection
 from datetime import date, timedelta
@@ -121,16 +124,8 @@ class SpanRow(NamedTuple):
 _ACCOUNTS = """
     select a.account_id, a.name, a.status, a.halted_reason, a.opened_on, a.closed_on, a.taxation,
            c.client_id, c.name, c.risk_tolerance, h.household_id, h.name,
-           concat_ws(' ', a.account_id, a.xmin, c.xmin, h.xmin,
-               (select max(entry_id) from journal_entries where account_id = a.account_id),
-               (select max(session_on) from account_valuations where account_id = a.account_id),
-               (select max(version) from mandates where account_id = a.account_id),
-               (select max(session_on) from targets where account_id = a.account_id),
-               (select xmin from account_standings where account_id = a.account_id),
-               (select md5(string_agg(kind || value, ',' order by kind, value))
-                from restrictions where account_id = a.account_id),
-               (select case when exists (select from restrictions where account_id = a.account_id and kind = 'esg')
-                then md5(string_agg(instrument_id || flag, ',' order by instrument_id, flag)) end from esg_flags))
+           concat_ws(' ', a.account_id, a.xmin, c.xmin, h.xmin, acis_account_mark(a.account_id),
+               (select sum(version) || ' ' || count(*) from data_vintages))
     from clients c
     join households h using (household_id)
     left join accounts a on a.client_id = c.client_id and a.book = 'paper'
@@ -151,11 +146,6 @@ def accounts_of(
     """The firm's own accounts of an account, client or household, of everybody, or those named; if they may be seen."""
     values = {"id": key} if key is not None else {"ids": sorted(account_ids)} if kind == "accounts" else {}
     return [AccountRow._make(row) for row in session.execute(text(_ACCOUNTS.format(whose=_WHOSE[kind])), values)]
-
-
-def market_mark(session: Session) -> str:
-    """Moves whenever loaded market data change."""
-    return str(session.scalar(text("select sum(version) || ' ' || count(*) from data_vintages")))
 
 
 def last_bars_on(session: Session, *, as_of: date) -> date | None:
