@@ -52,6 +52,12 @@ class TestGenerateTrades:
         book = make_book(cash_usd=D(70_000), holdings={1: D(300)}, targets={1: D("0.296")})
         assert generate_trades(book) == []
 
+    def test_a_fraction_stays_when_the_rest_is_sold(self) -> None:
+        book = make_book(cash_usd=D(98_950), holdings={1: D("10.5")}, restricted={1: "ticker X"})
+        (trade,) = generate_trades(book)
+        assert (trade.side, trade.quantity) == ("sell", D(10))
+        assert generate_trades(make_book(cash_usd=D(99_950), holdings={1: D("0.5")})) == []
+
     def test_what_left_the_target_is_sold_whole_however_small(self) -> None:
         book = make_book(cash_usd=D(99_900), holdings={1: D(1)}, targets={})
         (trade,) = generate_trades(book)
