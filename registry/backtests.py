@@ -27,7 +27,7 @@ SESSIONS_MIN = 21
 REPLAY_SESSIONS_MAX = 756
 _SOURCES = {
     "out_of_fold": "out-of-fold scores",
-    "served": "the nights' own screens",
+    "served": "nights' own screens",
     "plain_rule": "features for the plain rule",
 }
 # Measured on two cores: a fresh process and its libraries, a year of bars, one decision, one night.

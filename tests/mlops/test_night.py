@@ -3,6 +3,7 @@
 Everything is real but the market: features are built, screeners trained, PostgreSQL written by several connections.
 """
 
+import json
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -12,13 +13,17 @@ from sqlalchemy import text
 
 from clients.service import Opening, add_client
 from core.errors import DataMissing, InputError, NotASession, Refused
+from core.jobs import Replay, Ticket
+from database.queries import jobs as queries
+from database.queries.backtests import add_backtest
 from database.queries.models import valid_models
 from database.queries.runs import exclusive_run
 from database.session import transaction
+from database.tables.backtests import Backtest
 from mlops import night
 from mlops.jobs.build_features import run_build_features
 from mlops.jobs.nightly import run_nightly
-from mlops.jobs.replay import book_name, run_replay
+from mlops.jobs.replay import book_name, perform, run_replay
 from mlops.jobs.train_screener import run_train_screener
 from mlops.night import STEPS
 from tests.factories.market import Market, create_market
@@ -250,6 +255,30 @@ class TestReplay:
     def test_bad_stretches_are_refused(self, market: Market, first_on: date, last_on: date, message: str) -> None:
         with pytest.raises(InputError, match=message):
             run_replay(first_on=first_on, last_on=last_on)
+
+
+class TestReplayJob:
+    def test_keeps_what_the_book_went_through_and_names_no_account(self, report: dict[str, Any]) -> None:
+        job = Replay(from_on=REPLAY[0], to_on=REPLAY[1])
+        days = [day for (day,) in rows("select distinct session_on from account_valuations order by 1")]
+        with transaction() as session:
+            job_id = queries.add_job(session, {"name": job.name, "payload": {}, "attempts_max": 1, "actor": "ada"})
+            assert job_id is not None
+            row = add_backtest(session, job_id=job_id, title="", parameters={}, created_by="ada@firm.example")
+        answer = perform(job, Ticket(job_id=job_id, origin_id=job_id, actor="ada"))
+        assert answer["sessions"] == 6
+        with transaction() as session:
+            kept = session.get_one(Backtest, row.backtest_id)
+        assert kept.measures is not None
+        assert kept.series is not None
+        assert kept.trades is not None
+        assert kept.series["sessions"] == [day.isoformat() for day in days if REPLAY[0] <= day <= REPLAY[1]]
+        assert (kept.series["portfolio"][0], len(kept.measures["months"])) == (1.0, 1)
+        assert kept.measures["portfolio"]["sharpe"] is None
+        assert len(kept.trades["symbol"]) > 0
+        told = json.dumps([kept.measures, kept.series, kept.trades])
+        for (name,) in rows("select name from accounts union select name from clients"):
+            assert name not in told
 
 
 class TestLineage:
