@@ -68,7 +68,7 @@ def release(session: Session, *, kill_switch_id: int, reason: str, actor: str, t
     NotFound, InputError without the typed word, Refused where it is off already.
     """
     reason = _reason(reason)
-    switch = queries.find_switch(session, kill_switch_id=kill_switch_id)
+    switch = queries.find_switch(session, kill_switch_id=kill_switch_id, is_locked=True)
     if switch is None:
         raise NotFound("kill switch", kill_switch_id)
     if switch.released_at is not None:

@@ -55,6 +55,9 @@ __all__ = [
     "value_accounts",
 ]
 
+ORDERS_A_NIGHT_MAX = 500
+"""No account needs more: a strategy holds a hundred stocks at most. More is a program that has run away."""
+
 
 def claim_orders(
     session: Session, *, as_of: date, book: str, account_ids: Collection[int] | None = None
@@ -62,12 +65,12 @@ def claim_orders(
     """Take the night's approved orders for sending; the door commits, then calls `send_orders`.
 
     Orders that a dead process left in flight are looked up at their broker first: found ones are adopted, ones that
-    the broker provably never had are sent now, under the same id. Halted accounts send nothing. With `account_ids`
-    the others of the book are left alone.
+    the broker provably never had are sent now, under the same id. Halted accounts send nothing; one with more than
+    ORDERS_A_NIGHT_MAX orders is halted here. With `account_ids` the others of the book are left alone.
     """
     advisory_lock(session, f"acis:trading:{book}")
     accounts = _accounts(session, as_of, book, account_ids)
-    active = [account.account_id for account in accounts if account.status == "active"]
+    active = _without_runaways(session, [row.account_id for row in accounts if row.status == "active"], as_of)
     reconcile.reconcile(
         session,
         account_ids=active,
@@ -124,6 +127,18 @@ def reconcile_book(
         as_of=as_of,
         open_until=next_session(as_of),
     )
+
+
+def _without_runaways(session: Session, account_ids: Sequence[int], as_of: date) -> list[int]:
+    """The accounts whose night is of ordinary size; the others are halted, and a person must look."""
+    counts = order_queries.orders_a_night(session, account_ids=account_ids, session_on=as_of)
+    for key in account_ids:
+        if counts.get(key, 0) > ORDERS_A_NIGHT_MAX:
+            reason = (
+                f"{counts[key]} orders of the night {as_of}, more than the {ORDERS_A_NIGHT_MAX} of any ordinary one"
+            )
+            reconcile.halt_account(session, account_id=key, reason=reason)
+    return [key for key in account_ids if counts.get(key, 0) <= ORDERS_A_NIGHT_MAX]
 
 
 def _accounts(session: Session, as_of: date, book: str, account_ids: Collection[int] | None) -> list[Account]:

@@ -55,14 +55,9 @@ def engage(
     )
 
 
-def find_switch(session: Session, *, kill_switch_id: int) -> KillSwitch | None:
-    """One throw of a switch, locked until the transaction ends."""
-    return session.scalar(
-        select(KillSwitch)
-        .where(KillSwitch.kill_switch_id == kill_switch_id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
+def find_switch(session: Session, *, kill_switch_id: int, is_locked: bool = False) -> KillSwitch | None:
+    """One throw of a switch; locked until the transaction ends where it is about to be released."""
+    return session.get(KillSwitch, kill_switch_id, with_for_update=is_locked, populate_existing=True)
 
 
 def release(session: Session, *, kill_switch_id: int, released_by: str, reason: str) -> None:

@@ -286,6 +286,16 @@ def orders_in(
     return [OrderRow._make(row) for row in session.execute(query)]
 
 
+def orders_a_night(session: Session, *, account_ids: Collection[int], session_on: date) -> dict[int, int]:
+    """How many orders of one session each account has, in whatever state."""
+    query = (
+        select(Order.account_id, func.count())
+        .where(Order.account_id.in_(account_ids), Order.session_on == session_on)
+        .group_by(Order.account_id)
+    )
+    return {row[0]: row[1] for row in session.execute(query)}
+
+
 def find_order(session: Session, *, order_id: int) -> OrderRow | None:
     """One order."""
     row = session.execute(select(*_ORDER).where(Order.order_id == order_id)).one_or_none()
