@@ -22,6 +22,7 @@ BODY_SECONDS_MAX = 30.0
 _EXTRA = "x-body-bytes-max"
 _READING = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_PAIR = re.compile(rb"\[\]|\{\}")
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
@@ -38,7 +39,7 @@ def is_too_deep(body: bytes) -> bool:
     for _ in range(JSON_DEPTH_MAX):
         if not brackets:
             return False
-        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+        brackets = _PAIR.sub(b"", brackets)
     return bool(brackets)
 
 

@@ -88,7 +88,7 @@ class LocalWindow:
         granted = len(calls) < limit
         if granted:
             calls.append(at)
-        return Standing(who, limit, granted, limit - len(calls), calls[0] + WINDOW_S - at)
+        return Standing(who, limit, granted, limit - len(calls), WINDOW_S - (at - calls[0]))
 
 
 class Rates:
