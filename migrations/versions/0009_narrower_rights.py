@@ -17,11 +17,14 @@ ALL = "(select acis_sees()) = 'all'"
 # An InitPlan: asked once per statement, false for whoever once was an advisor and is one no more.
 ADVISES = "(select acis_sees()) = 'assigned'"
 OWN = "(select acis_user())"
-ASSIGNED = f"""(select client_id from advisor_assignments
-    where {ADVISES} and advisor_id = {OWN} and start_on <= (select acis_on())
-      and (end_on is null or end_on > (select acis_on())))"""
-MY_CLIENT = "client_id = any (array(select client_id from clients))"
-MY_ACCOUNT = "account_id = any (array(select account_id from accounts))"
+# Whom the actor looks after, found once per statement by the index of assignments, whatever the firm's size. Policies
+# that ask one another instead go through all clients and all accounts for each statement.
+MY_CLIENT = "client_id = any ((select acis_clients())::bigint[])"
+MY_ACCOUNT = "account_id = any ((select acis_accounts())::bigint[])"
+BEFORE = {
+    MY_CLIENT: "client_id = any (array(select client_id from clients))",
+    MY_ACCOUNT: "account_id = any (array(select account_id from accounts))",
+}
 MY_JOB = f"(client_id is null or {MY_CLIENT}) and (account_id is null or {MY_ACCOUNT})"
 
 
@@ -38,7 +41,21 @@ HOUSEHOLD_SEEN = (
 )
 POLICIES = {
     "advisor_assignments": (f"{ALL} or ({ADVISES} and advisor_id = {OWN})", ALL, ALL),
-    "clients": (f"{ALL} or client_id = any (array{ASSIGNED})",) * 3,
+    "clients": (f"{ALL} or {MY_CLIENT}",) * 3,
+    "accounts": (f"{ALL} or {MY_CLIENT}",) * 3,
+    **{
+        table: (f"{ALL} or {MY_ACCOUNT}",) * 3
+        for table in (
+            "mandates",
+            "restrictions",
+            "autonomous_settings",
+            "positions",
+            "account_valuations",
+            "account_standings",
+            "journal_entries",
+            "holding_imports",
+        )
+    },
     "households": (HOUSEHOLD_SEEN,) * 3,
     "jobs": (f"{ALL} or ({JOB_SEEN})", f"{ALL} or ({JOB_SEEN})", f"{ALL} or ({MY_JOB})"),
     "kill_switches": (f"{ALL} or client_id is null or {MY_CLIENT}", *((f"{ALL} or {MY_CLIENT}",) * 2)),
@@ -88,13 +105,32 @@ FUNCTIONS = (
     "acis_user()",
     "acis_sees()",
     "acis_on()",
+    "acis_clients()",
+    "acis_accounts()",
     "acis_household_is_empty(bigint)",
     "acis_register_client(bigint, text, text, text, date)",
 )
 DEFINERS = (*FUNCTIONS[3:], "acis_health_place(bigint, integer)", "tell_accounts()")
 
 
+LOOKED_AFTER = """advisor_assignments
+    where advisor_id = acis_user() and start_on <= acis_on() and (end_on is null or end_on > acis_on())"""
+
+
 def upgrade() -> None:
+    for name, rows in (
+        ("acis_clients", f"select client_id from {LOOKED_AFTER}"),
+        (
+            "acis_accounts",
+            f"select account_id from accounts where client_id in (select client_id from {LOOKED_AFTER})",
+        ),
+    ):
+        op.execute(f"""
+            create function {name}() returns bigint[] language plpgsql stable parallel safe security definer as $$
+            begin
+                return case when acis_sees() = 'assigned' then array({rows}) else '{{}}' end;
+            end $$
+        """)
     for table, (seen, old, new) in POLICIES.items():
         op.execute(f"drop policy tenant on {table}")
         op.execute(f"create policy tenant on {table} for select to {API} using ({seen})")
@@ -133,7 +169,8 @@ def upgrade() -> None:
         create or replace function acis_household_is_empty(bigint) returns boolean
         language sql stable security definer as $$
             select not exists (select from clients where household_id = $1)
-               and not exists (select from households where household_id = $1 and created_by is distinct from acis_user())
+               and not exists (
+                    select from households where household_id = $1 and created_by is distinct from acis_user())
         $$
     """)
     op.execute("""
@@ -186,4 +223,11 @@ def downgrade() -> None:
     for table, (seen, _, _) in POLICIES.items():
         for policy in ("tenant", "tenant_insert", "tenant_update", "tenant_delete"):
             op.execute(f"drop policy {policy} on {table}")
+        for new, old in BEFORE.items():
+            # Clients are where the chain of policies began: at the assignments themselves.
+            seen = seen.replace(
+                new, old if table != "clients" else f"client_id in (select client_id from {LOOKED_AFTER})"
+            )
         op.execute(f"create policy tenant on {table} to {API} using ({seen}) with check ({seen})")
+    for name in ("acis_accounts()", "acis_clients()"):
+        op.execute(f"drop function {name}")
