@@ -19,7 +19,7 @@ from database.session import Session, advisory_lock
 
 BATCH_ROWS = 2_000
 # No transaction stays open while so many later rows are sealed, nor for so long.
-LOOK_BACK_ROWS = 10_000
+LOOK_BACK_ROWS = 2_000
 LATE_AT_MOST = timedelta(hours=1)
 WHOLE_EVERY = timedelta(hours=1)
 FIRST_HASH = "0" * 64

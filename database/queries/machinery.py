@@ -85,7 +85,7 @@ def unsealed_since(session: Session) -> Row[Any]:
     return session.execute(
         text("""
             select count(*) as waiting, min(at) as oldest_at from audit a
-            where audit_id > (select coalesce(max(audit_id), 0) - 10000 from audit_seals)
+            where audit_id > (select coalesce(max(audit_id), 0) - 2000 from audit_seals)
               and not exists (select from audit_seals s where s.audit_id = a.audit_id)
         """)
     ).one()
