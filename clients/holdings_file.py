@@ -6,6 +6,7 @@ mean two things is refused with the remedy. Nothing here looks into the database
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
@@ -245,16 +246,20 @@ def _date(reading: _Reading, until_on: date) -> date | None:
     if raw.upper() in _NO_DATE:
         reading.warnings.append("no purchase date: the lot counts as bought on the day it is brought in")
         return None
-    for form in _DATE_FORMATS if len(raw) >= _DATE_LENGTH_MIN else ():
-        try:
-            # A calendar day, so no zone.
-            day = datetime.strptime(raw, form).date()  # noqa: DTZ007
-        except ValueError:
-            continue
-        if not _EARLIEST <= day <= until_on:
-            reading.wrong("purchase_date", f"must lie between {_EARLIEST} and {until_on}")
-        return day
-    reading.wrong("purchase_date", "cannot be read: write it as 2016-03-14 (03/14/2016 is read with the month first)")
+    day = _parse_day(raw)
+    if day is None:
+        told = "cannot be read: write it as 2016-03-14 (03/14/2016 is read with the month first)"
+        reading.wrong("purchase_date", told)
+    elif not _EARLIEST <= day <= until_on:
+        reading.wrong("purchase_date", f"must lie between {_EARLIEST} and {until_on}")
+    return day
+
+
+def _parse_day(text: str) -> date | None:
+    for form in _DATE_FORMATS if len(text) >= _DATE_LENGTH_MIN else ():
+        # The other forms are tried in turn; a calendar day has no zone.
+        with suppress(ValueError):
+            return datetime.strptime(text, form).date()  # noqa: DTZ007
     return None
 
 

@@ -10,8 +10,8 @@ from fastapi.testclient import TestClient
 from auth.audit import read_trail
 from database.session import transaction
 from tests.api.conftest import Firm
-from tests.factories.practice import create_practice
 from tests.factories.quotes import create_priced_stock
+from tests.factories.standings import create_listed_clients
 
 AsRole = Callable[[str], TestClient]
 URL = "/api/v1/accounts"
@@ -22,7 +22,7 @@ def practice(firm: Firm) -> list[int]:
     """Some clients with accounts, and a stock with bars."""
     with transaction() as session:
         create_priced_stock(session, "AAA")
-        return list(create_practice(session, clients=12))
+        return list(create_listed_clients(session, clients=12))
 
 
 def add(client: TestClient, client_id: int, **given: Any) -> Any:

@@ -16,8 +16,8 @@ from auth.audit import read_trail
 from database.session import limited_engine, transaction
 from database.tables.orders import Order
 from tests.api.conftest import Firm
-from tests.factories.practice import TOLERANCES, create_practice
 from tests.factories.quotes import NIGHT, create_priced_stock
+from tests.factories.standings import TOLERANCES, create_listed_clients
 
 AsRole = Callable[[str], TestClient]
 URL = "/api/v1/clients"
@@ -43,7 +43,7 @@ def practice(firm: Firm) -> list[int]:
     """Forty clients, some of whom nothing is known, and a stock with bars."""
     with transaction() as session:
         create_priced_stock(session, "AAA")
-        return list(create_practice(session, clients=40))
+        return list(create_listed_clients(session, clients=40))
 
 
 def add(client: TestClient, **given: Any) -> Any:

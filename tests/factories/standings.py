@@ -1,4 +1,4 @@
-"""A practice to list and page through: clients with accounts and how those stand, some of it unknown."""
+"""Clients with accounts and how those stand, to list and page through; some of it unknown."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -14,7 +14,9 @@ from tests.factories.accounts import create_account, create_client, create_manda
 TOLERANCES = ("conservative", "balanced", "growth")
 
 
-def create_practice(session: Session, *, clients: int, seed: int = 1, as_of: date = date(2017, 6, 30)) -> Sequence[int]:
+def create_listed_clients(
+    session: Session, *, clients: int, seed: int = 1, as_of: date = date(2017, 6, 30)
+) -> Sequence[int]:
     """Clients with none, one or two accounts; returns their ids. Values repeat, so that ties occur."""
     random = Random(seed)
     ids = []
