@@ -140,19 +140,3 @@ def rule_features(session: Session, *, as_of: date) -> dict[str, list[str]]:
         {"as_of": as_of},
     )
     return {row[0]: row[1] for row in rows}
-
-
-def screened_sessions(session: Session, *, strategy: str, first_on: date, last_on: date) -> list[date]:
-    """The sessions between two days on which the strategy's served screen was scored."""
-    return list(
-        session.scalars(
-            select(ScoreBatch.session_on)
-            .where(
-                ScoreBatch.strategy == strategy,
-                ScoreBatch.lane == "served",
-                ScoreBatch.status == "scored",
-                ScoreBatch.session_on.between(first_on, last_on),
-            )
-            .order_by(ScoreBatch.session_on)
-        )
-    )

@@ -63,7 +63,9 @@ class TestListInstruments:
         self, as_role: AsRole, market: Market, limit: int, sort: str, search: str | None
     ) -> None:
         client = as_role("advisor")
-        params: dict[str, str | int] = {"limit": limit, "sort": sort} | ({"search": search} if search else {})
+        params: dict[str, str | int] = {"limit": limit, "sort": sort}
+        if search:
+            params["search"] = search
         seen, cursor, total = [], None, None
         while True:
             page = client.get(URL, params=params | ({"cursor": cursor} if cursor else {})).json()
