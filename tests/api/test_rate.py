@@ -68,8 +68,8 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callab
 class TestLocalWindow:
     @given(st.lists(st.floats(0, 30), min_size=1, max_size=60), st.integers(1, 8))
     def test_never_more_than_the_limit_within_any_minute(self, pauses: list[float], limit: int) -> None:
-        window, granted = LocalWindow(), []
-        at = 0.0
+        window, at = LocalWindow(), 0.0
+        granted: list[float] = []
         with pytest.MonkeyPatch.context() as patch:
             for pause in pauses:
                 at += pause
