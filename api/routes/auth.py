@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from anyio import CapacityLimiter, to_thread
+from anyio.lowlevel import RunVar
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import Response
 
@@ -42,8 +43,8 @@ from database.queries.sign_ins import sign_ins_page
 
 router = APIRouter(prefix="/auth", tags=["auth"])
 
-# Passwords are slow to weigh: whoever waits for that waits here, and leaves the threads of everybody else alone.
-_GATE = CapacityLimiter(4)
+_WEIGHED_AT_ONCE = 4
+_gate: RunVar[CapacityLimiter] = RunVar("gate of sign-in")
 _BASIC: dict[str, Any] = {"security": [{"basic": []}, {}]}
 
 
@@ -221,7 +222,12 @@ def disable_totp(request: Request, body: ProofIn, person: Person) -> None:
 
 
 async def _sign_in(request: Request, claim: Claim) -> Tokens:
-    return await to_thread.run_sync(partial(service.sign_in, claim, _place(request)), limiter=_GATE)
+    """Passwords are slow to weigh: whoever waits for that waits here, and leaves the threads of all others alone."""
+    gate = _gate.get(None)
+    if gate is None:
+        gate = CapacityLimiter(_WEIGHED_AT_ONCE)
+        _gate.set(gate)
+    return await to_thread.run_sync(partial(service.sign_in, claim, _place(request)), limiter=gate)
 
 
 def _answer(response: Response, tokens: Tokens, *, in_cookies: bool) -> TokensOut:

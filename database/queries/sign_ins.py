@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, false, func, select, update
 
 from database.paging import Page, read_page
 from database.session import Session
@@ -36,21 +37,18 @@ def read_standing(
 ) -> Standing:
     """Failed tries at this account from this address (since the last that went well), at it from anywhere, and from
     this address at any account; familiar where the account was signed in to from here of late."""
-    at_account = SignInAttempt.email_hash == email_hash
-    from_here = SignInAttempt.address == address
-    last_good, good_at = session.execute(
-        select(func.coalesce(func.max(SignInAttempt.attempt_id), 0), func.max(SignInAttempt.at)).where(
-            at_account, from_here, SignInAttempt.succeeded
-        )
+    at_account, from_here = SignInAttempt.email_hash == email_hash, SignInAttempt.address == address
+    good = select(SignInAttempt).where(at_account, from_here, SignInAttempt.succeeded)
+    last_good = good.with_only_columns(func.coalesce(func.max(SignInAttempt.attempt_id), 0)).scalar_subquery()
+    good_at = good.with_only_columns(func.max(SignInAttempt.at)).scalar_subquery()
+    kinds = (at_account & from_here & (SignInAttempt.attempt_id > last_good), at_account, from_here)
+    found: Any = session.execute(
+        select(
+            *(figure.filter(kind) for kind in kinds for figure in (func.count(), func.max(SignInAttempt.at))),
+            func.coalesce(good_at > familiar_since, false()),
+        ).where(at_account | from_here, ~SignInAttempt.succeeded, SignInAttempt.at > failed_since)
     ).one()
-    failed = select(func.count(), func.max(SignInAttempt.at)).where(
-        ~SignInAttempt.succeeded, SignInAttempt.at > failed_since
-    )
-    pair, account, place = (
-        Failures(*session.execute(failed.where(*rules)).one())
-        for rules in ((at_account, from_here, SignInAttempt.attempt_id > last_good), (at_account,), (from_here,))
-    )
-    return Standing(pair, account, place, good_at is not None and good_at > familiar_since)
+    return Standing(Failures(*found[0:2]), Failures(*found[2:4]), Failures(*found[4:6]), found[6])
 
 
 def account_failures(session: Session, *, email_hash: str, failed_since: datetime) -> Failures:

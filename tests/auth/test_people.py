@@ -67,12 +67,10 @@ def actions(session: Session, user: User) -> list[str]:
 class TestLastAdmin:
     def test_can_neither_be_disabled_nor_demoted(self, session: Session) -> None:
         ada, eve = added(session, "ada", "admin"), added(session, "eve", "advisor")
-        for work in (
-            lambda: disable_person(session, user_id=ada.user_id, actor="ada"),
-            lambda: change_person(session, user_id=ada.user_id, role="viewer", actor="ada"),
-        ):
-            with pytest.raises(Refused, match="is the last admin"):
-                work()
+        with pytest.raises(Refused, match="is the last admin"):
+            disable_person(session, user_id=ada.user_id, actor="ada")
+        with pytest.raises(Refused, match="is the last admin"):
+            change_person(session, user_id=ada.user_id, role="viewer", actor="ada")
         change_person(session, user_id=eve.user_id, role="admin", actor="ada")
         assert disable_person(session, user_id=ada.user_id, actor="eve").state == "disabled"
         with pytest.raises(Refused, match="is the last admin"):

@@ -167,14 +167,16 @@ class Chain(RuleBasedStateMachine):
     """The owner of a sign-in and a thief refresh as they like while time goes by; lists say who must get what."""
 
     session: Session
-    user: User
+    user_id: int
 
     @initialize()
     def begin(self) -> None:
         self.savepoint = self.session.begin_nested()
         self.moment: datetime = NOW
+        user = self.session.get(User, self.user_id)
+        assert user is not None
         with fixed_clock(self.moment):
-            first = begin_sign_in(self.session, self.user, PLACE)
+            first = begin_sign_in(self.session, user, PLACE)
         self.tokens = [first.refresh_token]
         self.issued_at = [NOW]
         self.used_at: list[datetime] = []
@@ -242,13 +244,5 @@ class Chain(RuleBasedStateMachine):
 
 class TestChain:
     def test_thief_and_owner(self, session: Session, ada: User) -> None:
-        user_id = ada.user_id
-
-        def make() -> Chain:
-            machine = Chain()
-            found = session.get(User, user_id)
-            assert found is not None
-            machine.session, machine.user = session, found
-            return machine
-
-        run_state_machine_as_test(make, settings=settings(max_examples=60, stateful_step_count=30))
+        played = type("Played", (Chain,), {"session": session, "user_id": ada.user_id})
+        run_state_machine_as_test(played, settings=settings(max_examples=60, stateful_step_count=30))
