@@ -10,11 +10,13 @@ body{font:14px/1.45 system-ui,sans-serif;color:#1b1f24;max-width:60rem;margin:2r
 h1{font-size:1.5rem;margin:0}h2{font-size:1.05rem;margin:2rem 0 .5rem;border-bottom:1px solid #c9ced6}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}caption{text-align:left;color:#57606a}
 th,td{padding:.25rem .5rem;text-align:right;border-bottom:1px solid #e6e9ee}
-th:first-child,td:first-child{text-align:left}
+th:first-child,td:first-child,td.words{text-align:left}
 .quiet{color:#57606a}.lead{font-size:1.2rem}svg{width:100%;height:auto}
 @media print{body{margin:0;max-width:none}h2{break-after:avoid}tr{break-inside:avoid}}
 """
 _WIDTH, _HEIGHT = 720, 200
+# Numbers are shorter than this, sentences longer.
+_WORDS_FROM = 24
 Row = Sequence[Any]
 
 
@@ -195,8 +197,13 @@ def _list(title: str, lines: Sequence[str]) -> str:
 
 def _table(heads: Row, rows: Iterable[Row]) -> str:
     head = "".join(f'<th scope="col">{escape(str(cell))}</th>' for cell in heads)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>" for row in rows)
+    body = "".join(f"<tr>{''.join(_cell(str(cell)) for cell in row)}</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _cell(content: str) -> str:
+    words = ' class="words"' if len(content) >= _WORDS_FROM else ""
+    return f"<td{words}>{escape(content)}</td>"
 
 
 def _usd(value: Any) -> str:
