@@ -14,6 +14,7 @@ from core.config import get_settings
 from core.errors import DataMissing
 from core.jobs import Nightly
 from database.queries import machinery as queries
+from database.queries.jobs import heartbeat_age_s
 from database.session import Session
 from database.tables.runs import Run
 from market_data.calendars import is_session, previous_session, session_close
@@ -122,7 +123,7 @@ def _database(session: Session) -> Part:
 
 
 def _dispatcher(session: Session) -> Part:
-    silent_s = queries.signs_of_life(session).dispatcher_s
+    silent_s = heartbeat_age_s(session, name="dispatcher")
     if silent_s is None:
         return Part("dispatcher", "unknown", "no dispatcher has ever told of itself: start one with acis up")
     figures = {"silent_s": round(silent_s, 1)}

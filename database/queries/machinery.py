@@ -23,15 +23,13 @@ def server(session: Session) -> Row[Any]:
 
 
 def signs_of_life(session: Session) -> Row[Any]:
-    """Seconds since the dispatcher and the most silent running job told of themselves, and how long work has waited.
+    """What runs and waits, and for how many seconds the most silent running job and the first waiting one have.
 
     Each None where there is nothing to measure; the clock is the database's.
     """
     return session.execute(
         text("""
-            select (select extract(epoch from now() - at)::float from heartbeats where name = 'dispatcher')
-                       as dispatcher_s,
-                   (select extract(epoch from now() - min(heartbeat_at))::float from jobs where status = 'running')
+            select (select extract(epoch from now() - min(heartbeat_at))::float from jobs where status = 'running')
                        as silent_s,
                    (select count(*) from jobs where status = 'running') as running,
                    (select count(*) from jobs where status = 'queued') as queued,

@@ -58,7 +58,7 @@ PLUGIN_CONTRACTS = {
 
 # What only tests call, with the reason: windows through which they look at what the product wrote.
 TEST_WINDOWS = {
-    "auth.audit.read_trail": "the trail is written now and shown to people by the web API",
+    "auth.audit.read_trail": "every test of a change ends with a look at the trail",
     "database.queries.ledger.trial_balance": "every trading test ends with a look at the books",
     "database.schema.differences": "holds the mapped tables and the migrations side by side",
     "quant.splits.combinatorial": "for research by hand; the platform itself walks forward, as it will have to serve",
