@@ -9,6 +9,7 @@ from core.progress import Progress, silent
 from database.queries.orders import sole_sender
 from database.queries.recommendations import OrderPlace, places_of_orders
 from database.session import transaction
+from portfolios.standings import refresh
 from trading.service import ask_to_cancel, reconcile_book, record_cancels
 
 
@@ -31,6 +32,8 @@ def cancel_orders(job: CancelOrders, *, progress: Progress = silent) -> dict[str
             with transaction() as session:
                 done["canceled"] += record_cancels(session, order_ids=job.order_ids, answers=answers, book=book)
             done["fills"] += _reconcile(book, as_of, accounts)
+        with transaction() as session:
+            refresh(session, account_ids=accounts, as_of=as_of)
     return done
 
 

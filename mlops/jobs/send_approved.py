@@ -40,6 +40,8 @@ def send(job: SendApproved, *, progress: Progress = silent) -> Sent:
     progress("fills", 0, 1)
     with transaction() as session:
         reconciled = reconcile_book(session, as_of=job.as_of, book=job.book, account_ids=job.account_ids)
+    # Fills are kept, whatever the figures about them meet.
+    with transaction() as session:
         refresh(session, account_ids=job.account_ids, as_of=job.as_of)
     return Sent(fills=reconciled.fills, **said)
 

@@ -144,6 +144,9 @@ class TestApproveRecommendation:
         assert order["fills"][0]["session_on"] == str(NEXT)
         trade = advisor.get("/api/v1/trades").json()["items"][0]
         assert (trade["order_id"], trade["decided_by"]) == (order_id, "advisor@firm.example")
+        with transaction() as session:
+            standing = session.execute(text("select value_usd - cash_usd from account_standings")).scalar_one()
+        assert standing > 0, "how the account stands is written anew"
 
     def test_same_key_same_answer_one_order(
         self, as_role: AsRole, proposed: dict[str, list[RecommendationRow]]

@@ -137,8 +137,12 @@ class TestSending:
     @pytest.mark.parametrize("scope", ["client", "strategy", "everything"])
     def test_nothing_is_claimed(self, session: Session, broker: FaultyBroker, scope: str) -> None:
         account = make_approved(session)
-        targets = {"client": {"client_id": account.client_id}, "strategy": {"strategy": "momentum_largecap"}}
-        throw(session, scope, **targets.get(scope, {}))
+        targets: dict[str, dict[str, Any]] = {
+            "client": {"client_id": account.client_id},
+            "strategy": {"strategy": "momentum_largecap"},
+            "everything": {},
+        }
+        throw(session, scope, **targets[scope])
         assert service.claim_orders(session, as_of=NIGHT, book="paper") == []
         assert states(session, account) == ["intent"] * 3
 
