@@ -30,7 +30,7 @@ TAGS = [
         "trades": "The history of what was bought and sold.",
         "paper": "Accounts with invented money.",
         "autonomous": "What runs without a person's word, and how it is stopped.",
-        "kill_switches": "What stops trading: of a client, of a strategy, of everything.",
+        "kill switches": "What stops trading: of a client, of a strategy, of everything.",
         "regimes": "The state of the market as each detector saw it.",
         "strategies": "How stocks are chosen, and what that earned.",
         "screens": "The best stocks of a session, with their reasons.",
