@@ -62,6 +62,21 @@ def add(
         _tell(password)
 
 
+@group.command("sample")
+def sample(as_json: JsonFlag = False) -> None:
+    """Add the sample firm's people, one of every role; passwords are told once."""
+    with transaction() as session:
+        found = people.sample_people(session)
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        "sample people",
+        ["e-mail", "role", "password"],
+        [(one.email, one.role, one.password or "told before") for one in found],
+    )
+
+
 @group.command("reset-password")
 def reset_password(email: Email, as_json: JsonFlag = False) -> None:
     """Give somebody a temporary password, told once; every sign-in of theirs ends."""
