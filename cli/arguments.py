@@ -1,6 +1,7 @@
 """Arguments that several commands share, parsed with one clear message when they are wrong."""
 
 from datetime import date
+from getpass import getuser
 from typing import Annotated
 
 import typer
@@ -44,3 +45,8 @@ def parse_years(value: str, option: str) -> list[int]:
     if not years or not all(1990 <= year <= 2100 for year in years):
         raise InputError(f"{option} is {value!r}: years lie between 1990 and 2100 and run upwards")
     return years
+
+
+def asker() -> str:
+    """Who asks, as rows and the audit trail name whoever sits at the terminal."""
+    return f"{getuser()} at the command line"

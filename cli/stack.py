@@ -19,6 +19,7 @@ from core.errors import AcisError, Refused, Unreachable
 from database.embedded import embedded_is_running, start_embedded
 from database.schema import migrate
 from database.session import DatabaseError, engine
+from jobs.dispatch import DISPATCHER
 from mlops import queue, tracking, workers
 
 RESTARTS_MAX = 5
@@ -156,7 +157,7 @@ def _dispatcher() -> Server:
         "dispatcher",
         start=workers.start_dispatcher,
         is_alive=process.is_alive,
-        is_ready=lambda: process.is_alive() and workers.ready_file(workers.DISPATCHER).exists(),
+        is_ready=lambda: process.is_alive() and workers.ready_file(DISPATCHER).exists(),
         stop=lambda: process.stop(grace_s=60.0),
         address=lambda: f"process {process.process_id()}",
         ready_s_max=120.0,

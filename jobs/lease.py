@@ -29,6 +29,11 @@ class Held:
     payload: dict[str, Any]
 
 
+def connections_of(job_id: int) -> str:
+    """What a job's process calls itself to the database, so that it can be cut off there."""
+    return f"acis job {job_id}"
+
+
 def take(session: Session, *, job_id: int, worker: str) -> Held | None:
     """Begin the job; None where there is nothing to begin: it is done, another is at it, or its pause is not over.
 
@@ -129,9 +134,16 @@ def give_back(
     return True
 
 
-def bury(session: Session, job: queries.OpenJob, *, status: str, error: str) -> None:
-    """Close a job whose worker has died."""
-    _close(session, job.job_id, job.attempt, status, error)
+def take_away(session: Session, job: queries.OpenJob) -> None:
+    """From a worker that has fallen silent; what is left of it loses its connections, transactions and locks."""
+    queries.cut_off(session, connections=connections_of(job.job_id))
+    error = f"its worker {job.worker} has been silent for {job.heartbeat_s or 0.0:.0f} s"
+    if job.cancel_asked:
+        _close(session, job.job_id, job.attempt, "cancelled", f"cancelled on request; {error}")
+    elif job.attempt >= job.attempts_max:
+        _close(session, job.job_id, job.attempt, "failed", f"{error}, in the last of {job.attempts_max} tries")
+    else:
+        give_back(session, job_id=job.job_id, attempt=job.attempt, error=error)
 
 
 def plain(value: Any) -> Any:

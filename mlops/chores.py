@@ -7,13 +7,11 @@ from datetime import timedelta
 from auth.seals import seal
 from core.clock import now
 from database.queries import idempotency
-from database.queries import jobs as queries
 from database.session import Session
+from jobs.dispatch import forget_old_events
 from trading.expiry import expire_due
 
-EVENTS_KEPT = timedelta(days=30)
 KEYS_KEPT = timedelta(days=7)
-_ROWS_AT_ONCE = 20_000
 
 
 @dataclass(frozen=True)
@@ -24,10 +22,6 @@ class Chore:
     work: Callable[[Session], object]
 
 
-def _forget_events(session: Session) -> None:
-    queries.delete_old_events(session, older_than=EVENTS_KEPT, limit=_ROWS_AT_ONCE)
-
-
 def _forget_keys(session: Session) -> None:
     idempotency.delete_old_keys(session, before=now() - KEYS_KEPT)
 
@@ -35,6 +29,6 @@ def _forget_keys(session: Session) -> None:
 CHORES = {
     "let proposals expire": Chore(30.0, expire_due),
     "seal the audit trail": Chore(2.0, seal),
-    "forget progress and lines of old jobs": Chore(600.0, _forget_events),
+    "forget progress and lines of old jobs": Chore(600.0, forget_old_events),
     "forget old idempotency keys": Chore(600.0, _forget_keys),
 }

@@ -20,17 +20,16 @@ from core.jobs import KINDS, Lane
 from core.log import configure_logs, get_logger
 from database.faults import is_passing
 from database.listening import Listener
-from database.queries import jobs as queries
 from database.queries.jobs import QUEUE_CHANNEL, OpenJob
-from database.session import Session, database_url, transaction
-from jobs import lease
-from jobs.schedule import raise_due
+from database.session import database_url, transaction
+from jobs.dispatch import DISPATCHER, begin_round, note_sent, note_unsent
+from jobs.lease import take_away
 from mlops.celery_app import send
 from mlops.chores import CHORES
 from mlops.pace import Pace
 from mlops.queue import queue_answers
-from mlops.worker import connections_of, worker_name
-from mlops.workers import DISPATCHER, LANES, ready_file
+from mlops.worker import worker_name
+from mlops.workers import LANES, ready_file
 
 WORKER_COMMAND = (sys.executable, "-m", "mlops.worker")
 _log = get_logger("mlops")
@@ -105,34 +104,22 @@ class Dispatcher:
     def round(self) -> None:
         """One look, and what follows from it."""
         with transaction() as session:
-            queries.beat(session, name=DISPATCHER, worker=worker_name())
-            if not queries.only_dispatcher(session):
+            jobs = begin_round(session, worker=worker_name())
+            if jobs is None:
                 return
-            raise_due(session)
-            plan = plan_round(queries.open_jobs(session), self._pace)
+            plan = plan_round(jobs, self._pace)
             for job in plan.abandoned:
-                self._take_away(session, job)
+                _log.warning("job taken away", job_id=job.job_id, job=job.name, silent_s=job.heartbeat_s)
+                take_away(session, job)
             self._remember(plan.next)
             own = [job for job in plan.next if self._is_for_us(job)]
             sent = [job for job in plan.next if job not in own and self._is_to_send(job)]
             for job in sent:
-                queries.mark_sent(session, job_id=job.job_id)
+                note_sent(session, job_id=job.job_id)
         for job in own:
             self._do_ourselves(job.job_id)
         self._send_all([job.job_id for job in sent])
         self._do_chores()
-
-    def _take_away(self, session: Session, job: OpenJob) -> None:
-        """From a worker that has fallen silent; what is left of it loses its connections, transactions and locks."""
-        queries.cut_off(session, connections=connections_of(job.job_id))
-        error = f"its worker {job.worker} has been silent for {job.heartbeat_s:.0f} s"
-        _log.warning("job taken away", job_id=job.job_id, job=job.name, worker=job.worker, silent_s=job.heartbeat_s)
-        if job.cancel_asked:
-            lease.bury(session, job, status="cancelled", error=f"cancelled on request; {error}")
-        elif job.attempt >= job.attempts_max:
-            lease.bury(session, job, status="failed", error=f"{error}, in the last of {job.attempts_max} tries")
-        else:
-            lease.give_back(session, job_id=job.job_id, attempt=job.attempt, error=error)
 
     def _remember(self, following: Sequence[OpenJob]) -> None:
         at = time.monotonic()
@@ -159,7 +146,7 @@ class Dispatcher:
                     self._queue_down_since = time.monotonic()
                     _log.warning("the queue does not answer", error=str(error))
                 with transaction() as session:
-                    queries.mark_unsent(session, job_id=job_id)
+                    note_unsent(session, job_id=job_id)
 
     def _do_ourselves(self, job_id: int) -> None:
         self._children = {number: child for number, child in self._children.items() if child.poll() is None}

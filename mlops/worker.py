@@ -52,11 +52,6 @@ def work_on(job_id: int, *, pace: Pace | None = None) -> str:
     return outcome
 
 
-def connections_of(job_id: int) -> str:
-    """What a job's process calls itself to the database, so that the dispatcher can cut it off there."""
-    return f"acis job {job_id}"
-
-
 def worker_name() -> str:
     """This process."""
     return f"{socket.gethostname()}:{os.getpid()}"[:100]
@@ -227,7 +222,7 @@ def main(words: list[str], *, pace: Pace | None = None) -> int:
 
 def do(job_id: int, *, pace: Pace | None = None) -> str:
     """Do the job in this process, which does nothing else; told to stop, it gives the job back."""
-    name_connections(connections_of(job_id))
+    name_connections(lease.connections_of(job_id))
     signal.signal(signal.SIGTERM, _stop_now)
     try:
         return work_on(job_id, pace=pace)

@@ -6,10 +6,10 @@ from pathlib import Path
 from core.config import get_settings
 from core.jobs import Lane
 from database.session import database_url
+from jobs.dispatch import DISPATCHER
 from mlops.process import Process, process
 
 WORKER = "worker"
-DISPATCHER = "dispatcher"
 # How many jobs of a lane run at once.
 LANES = {Lane.FIRM: 1, Lane.TRAINING: 1, Lane.DESK: 2}
 

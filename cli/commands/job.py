@@ -2,14 +2,13 @@
 
 import json
 from datetime import datetime
-from getpass import getuser
 from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
 from rich.markup import escape
 
-from cli.arguments import JsonFlag
+from cli.arguments import JsonFlag, asker
 from cli.output import print_json, print_table, say
 from core.errors import InputError, NotFound, UnknownName
 from core.jobs import KINDS
@@ -81,7 +80,7 @@ def follow(job_id: Number) -> None:
 def cancel(job_id: Number) -> None:
     """Stop a job: one that waits at once, one that runs at its next step."""
     with transaction() as session:
-        job = stop(session, job_id=job_id, by=_actor())
+        job = stop(session, job_id=job_id, by=asker())
     say(f"job {job_id} is cancelled" if job.status == "cancelled" else f"job {job_id} will stop at its next step")
 
 
@@ -89,7 +88,7 @@ def cancel(job_id: Number) -> None:
 def retry(job_id: Number) -> None:
     """Ask for the same work again, under a new number."""
     with transaction() as session:
-        job = try_again(session, job_id=job_id, actor=_actor(), requested_by=None)
+        job = try_again(session, job_id=job_id, actor=asker(), requested_by=None)
     say(f"job {job.job_id} tries job {job_id} again; `acis job follow {job.job_id}` shows it")
 
 
@@ -107,14 +106,10 @@ def run(
     except (ValidationError, json.JSONDecodeError) as error:
         raise InputError(f"--payload is {payload!r}, which {name} does not take: {error}") from error
     with transaction() as session:
-        job_id = submit(session, job, actor=_actor(), requested_by=None)
+        job_id = submit(session, job, actor=asker(), requested_by=None)
     say(f"job {job_id} is asked for")
     if follow:
         _follow(job_id)
-
-
-def _actor() -> str:
-    return f"{getuser()} at the command line"
 
 
 def _follow(job_id: int) -> None:

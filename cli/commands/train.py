@@ -5,16 +5,17 @@ from typing import Annotated
 
 import typer
 
-from cli.arguments import JsonFlag, parse_strategies, parse_years
+from cli.arguments import JsonFlag, asker, parse_strategies, parse_years
 from cli.output import print_json, print_table, say, shown_progress
 from core.errors import InputError
 from core.jobs import TrainScreener, TuneScreener
 from database.queries.models import STANDARD_SCREENER
+from database.session import transaction
+from jobs.service import submit
 from ml_models.algorithms import ALGORITHMS
 from ml_models.comparison import Spread
 from ml_models.configuration import algorithm_named
 from ml_models.service import Judgement
-from mlops.celery_app import send
 from mlops.jobs.compare_screeners import SEEDS as COMPARED_SEEDS
 from mlops.jobs.compare_screeners import YEARS, run_compare_screeners
 from mlops.jobs.train_allocator import AllocatorReport, run_train_allocator
@@ -72,10 +73,12 @@ def _hand_out(
     strategies: list[str], years: list[int] | None, algorithm: str | None, tune: int | None, *, full: bool
 ) -> None:
     """One job a strategy, so that as many workers as there are can share them."""
-    for name in strategies:
-        shared = {"strategies": (name,), "years": tuple(years) if years else None, "algorithm": algorithm}
-        send(TrainScreener(**shared, full=full) if tune is None else TuneScreener(**shared, trials=tune))
-    say(f"{len(strategies)} jobs are queued; `acis status` and the worker's log tell how they go")
+    with transaction() as session:
+        for name in strategies:
+            shared = {"strategies": (name,), "years": tuple(years) if years else None, "algorithm": algorithm}
+            job = TrainScreener(**shared, full=full) if tune is None else TuneScreener(**shared, trials=tune)
+            submit(session, job, actor=asker(), requested_by=None)
+    say(f"{len(strategies)} jobs are asked for; `acis job list` tells how they go")
 
 
 def _show_tuning(report: TuningReport) -> None:

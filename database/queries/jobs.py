@@ -347,21 +347,6 @@ def heartbeat_age_s(session: Session, *, name: str) -> float | None:
     return None if age is None else float(age)
 
 
-def count_by_status(session: Session) -> dict[str, int]:
-    """How many of the caller's visible jobs there are in each state."""
-    rows = session.execute(select(QueuedJob.status, func.count()).group_by(QueuedJob.status))
-    return {row[0]: row[1] for row in rows}
-
-
-def oldest_wait_s(session: Session) -> float:
-    """Seconds for which the oldest job that could begin has been waiting; 0 where none waits."""
-    begun = func.coalesce(QueuedJob.not_before_at, QueuedJob.created_at)
-    oldest = session.scalar(
-        select(func.extract("epoch", _NOW - func.min(begun))).where(QueuedJob.status == "queued", begun <= _NOW)
-    )
-    return 0.0 if oldest is None else float(oldest)
-
-
 # ---- the timetable
 
 

@@ -34,7 +34,8 @@ class TestStatus:
         dispose()
         status = json.loads(answered(capsys, monkeypatch, "--json"))
         get_settings.cache_clear()
-        assert [server["name"] for server in status["servers"]] == ["postgres", "redis", "mlflow", "worker", "dispatcher"]
+        names = [server["name"] for server in status["servers"]]
+        assert names == ["postgres", "redis", "mlflow", "api", "worker", "dispatcher"]
         assert not any(server["running"] for server in status["servers"])
         assert status["revision"] is None
         assert status["newest_revision"] == newest_revision()

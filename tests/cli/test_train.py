@@ -1,12 +1,11 @@
 """`acis train`: what is handed to the workers, and what is refused before anything begins."""
 
 import pytest
-from kombu.exceptions import OperationalError
+from sqlalchemy import text
 
-import cli.commands.train
 from cli.main import run
-from core.jobs import Job, TrainScreener, TuneScreener
-from mlops.celery_app import app
+from core.jobs import KINDS, Job, TrainScreener, TuneScreener
+from database.session import transaction
 
 
 def acis(line: str, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -17,35 +16,25 @@ def acis(line: str, monkeypatch: pytest.MonkeyPatch) -> int:
     return int(ended.value.code or 0)
 
 
+@pytest.mark.usefixtures("committed_database")
 class TestQueue:
-    @pytest.fixture
-    def sent(self, monkeypatch: pytest.MonkeyPatch) -> list[Job]:
-        """Jobs end here instead of in the queue."""
-        found: list[Job] = []
-        monkeypatch.setattr(cli.commands.train, "send", found.append)
-        return found
+    def asked(self) -> list[Job]:
+        """The jobs that were asked for, in order; from here on there are none."""
+        with transaction() as session:
+            rows = session.execute(text("delete from jobs returning job_id, name, payload")).all()
+        return [KINDS[row.name].model_validate(row.payload) for row in sorted(rows, key=lambda row: row.job_id)]
 
-    def test_one_job_a_strategy(self, sent: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_one_job_a_strategy(self, monkeypatch: pytest.MonkeyPatch) -> None:
         line = "train screener --strategy growth,value --years 2016-2017 --algorithm lightgbm --queue"
         assert acis(line, monkeypatch) == 0
-        assert sent == [
+        assert self.asked() == [
             TrainScreener(strategies=(name,), years=(2016, 2017), algorithm="lightgbm")
             for name in ("growth_largecap", "value_largecap")
         ]
 
-    def test_a_search_a_strategy(self, sent: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_search_a_strategy(self, monkeypatch: pytest.MonkeyPatch) -> None:
         assert acis("train screener --strategy growth --tune 12 --queue", monkeypatch) == 0
-        assert sent == [TuneScreener(trials=12, strategies=("growth_largecap",))]
-
-    def test_a_queue_that_does_not_answer_says_what_to_do(
-        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        def no_answer(*_: object, **__: object) -> None:
-            raise OperationalError("connection refused")
-
-        monkeypatch.setattr(app, "send_task", no_answer)
-        assert acis("train screener --strategy growth --queue", monkeypatch) != 0
-        assert "the job queue does not answer (connection refused); start it with `acis up`" in capsys.readouterr().err
+        assert self.asked() == [TuneScreener(trials=12, strategies=("growth_largecap",))]
 
 
 class TestRefusals:

@@ -3,7 +3,7 @@
 import pytest
 
 from core.errors import DataMissing, Refused
-from core.jobs import BuildFeatures
+from core.jobs import BuildFeatures, Ticket
 from database.queries.runs import exclusive_run
 from database.session import transaction
 from mlops.jobs.build_features import BOOK, perform, run_build_features
@@ -24,7 +24,7 @@ class TestRunBuildFeatures:
         first = run_build_features()
         assert first.years_built
         assert first.last_on == market.last_on
-        perform(BuildFeatures())
+        assert perform(BuildFeatures(), Ticket(1, 1, "test"))["years_built"] == ()
         again = run_build_features()
         assert again.years_built == ()
         assert set(again.years_fresh) == set(first.years_built)

@@ -33,11 +33,18 @@ from mlops.queue import queue_answers, queue_process, start_queue
 from mlops.worker import work_on
 from tests.factories.jobs import EFFECTS, CountEffect, ask, register
 from tests.mlops.chaos import COMMAND, QUICK
-from tests.mlops.test_process import wait_for
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 IN_TIME_S = 60
 _numbers = count(1)
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    """Ask now and then, so that the question itself costs nothing."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.15)
 
 
 @dataclass

@@ -31,7 +31,6 @@ from jobs.timetable import TIMETABLE
 from mlops.chores import CHORES
 from mlops.dispatcher import Dispatcher, plan_round
 from mlops.pace import Pace
-from mlops.worker import connections_of
 from mlops.workers import LANES
 from tests.factories.jobs import ask
 from tests.mlops.test_process import wait_for
@@ -213,7 +212,7 @@ class TestTakingAway:
     def test_its_connections_and_locks_are_cut(self, monkeypatch: pytest.MonkeyPatch) -> None:
         job_id = ask(BuildFeatures())
         begin(job_id, silent_s=100)
-        monkeypatch.setenv("PGAPPNAME", connections_of(job_id))
+        monkeypatch.setenv("PGAPPNAME", lease.connections_of(job_id))
         code = (
             "import time\nfrom database.queries.runs import exclusive_run\nfrom datetime import date\n"
             "with exclusive_run('build-features', date(2017, 6, 30), 'features'):\n"

@@ -7,7 +7,7 @@ import pytest
 
 import mlops.jobs.train_screener as job
 from core.errors import DataMissing, Refused
-from core.jobs import TrainScreener
+from core.jobs import Ticket, TrainScreener
 from core.progress import silent
 from database.queries.runs import exclusive_run
 from database.session import Session, transaction
@@ -58,10 +58,10 @@ class TestRunTrainScreener:
     def test_then_there_is_nothing_to_do(self) -> None:
         report = run_train_screener(progress=silent)
         assert (report.trained, report.extended, report.judgements) == ((), (), ())
-        perform(TrainScreener())
+        assert perform(TrainScreener(), Ticket(1, 1, "test"))["trained"] == []
 
     def test_two_at_once_are_refused_and_others_are_not(self) -> None:
         with exclusive_run(TrainScreener.name, NIGHT, "models:growth_largecap"):
             with pytest.raises(Refused, match="already running"):
                 run_train_screener()
-            perform(TrainScreener(strategies=("momentum_largecap",)))
+            perform(TrainScreener(strategies=("momentum_largecap",)), Ticket(1, 1, "test"))

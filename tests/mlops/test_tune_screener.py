@@ -9,7 +9,7 @@ from sqlalchemy import text
 import mlops.jobs.compare_screeners
 import mlops.jobs.tune_screener as job
 from core.errors import InputError, Refused
-from core.jobs import TuneScreener
+from core.jobs import Ticket, TuneScreener
 from core.progress import silent
 from database.queries.runs import exclusive_run
 from database.queries.scores import read_out_of_fold
@@ -94,7 +94,8 @@ class TestRunTuneScreener:
         before = tune()
         monkeypatch.setattr(job, "judge_proposal", None)
         assert tune().tunings == before.tunings
-        perform(TuneScreener(trials=6, strategies=(MOMENTUM,), years=(2017,), algorithm="elastic_net"))
+        again = TuneScreener(trials=6, strategies=(MOMENTUM,), years=(2017,), algorithm="elastic_net")
+        assert perform(again, Ticket(1, 1, "test"))["trained"] == []
         assert len(trials()) == 7
 
     def test_two_at_once_are_refused(self) -> None:
