@@ -6,6 +6,7 @@ byte of it in an answer is found.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
@@ -282,6 +283,17 @@ class TestRoutes:
                 if operation.method == "get" and is_bound(operation) and not query and role == "advisor":
                     assert answer.status_code in (200, 304, 409), (name, answer.text)
 
+    @pytest.mark.parametrize("name", routes(lambda one: ends(one) and one.method == "get" and is_bound(one)))
+    def test_each_look_at_a_client_leaves_a_trace(
+        self, doors: dict[str, TestClient], practices: dict[str, Practice], monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        operation = BY_NAME[name]
+        monkeypatch.setattr("auth.audit.LOOK_LASTS", timedelta(0))
+        before = looks()
+        answer = send(doors["advisor"], operation.request(parameters(operation, practices["advisor"]), {}))
+        assert answer.status_code == 200, answer.text
+        assert looks() > before
+
     @pytest.mark.parametrize("name", routes(lambda one: one.method == "get" and "sort" in one.query_parameters))
     def test_no_order_brings_foreign_rows_up(
         self, doors: dict[str, TestClient], practices: dict[str, Practice], name: str
@@ -344,6 +356,11 @@ class TestRoutes:
                 answer = send(doors[role], {**request, "json": {**request["json"], field: value}})
                 assert answer.status_code == 422, (field, answer.text)
                 assert field in answer.text
+
+
+def looks() -> int:
+    with transaction() as session:
+        return session.scalar(text("select count(*) from audit where action = 'look'")) or 0
 
 
 def column_of(field: str) -> str:
