@@ -19,7 +19,6 @@ from database.tables.models import ModelVersion
 from database.tables.roles import ModelRole
 from database.tables.verdicts import GateVerdict
 from registry.alerts import open_alerts
-from registry.decisions import versions_named
 from registry.drift_state import DriftState, drift_states
 from registry.evidence import REFERENCE, drift_of_inputs
 from registry.records import NOTE, Record, shadow_records, trial_records
@@ -172,7 +171,7 @@ def _line(
 
 def show_model(session: Session, *, name: str, as_of: date) -> Portrait:
     """All versions of a model with their verdicts, records and lineage. UnknownName for a name no model has."""
-    versions = versions_named(session, name=name)
+    versions = _heads_named(session, name)
     newest = _newest(versions, as_of)
     changes = role_history(session, name=name)
     champion, challenger, held = _holders(changes, versions, as_of)
@@ -195,7 +194,7 @@ def show_model(session: Session, *, name: str, as_of: date) -> Portrait:
 
 def to_compare(session: Session, *, name: str, as_of: date) -> tuple[int, int]:
     """Version numbers of champion and challenger. Refused where they are not two."""
-    champion, challenger, held = _holders(role_history(session, name=name), versions_named(session, name=name), as_of)
+    champion, challenger, held = _holders(role_history(session, name=name), _heads_named(session, name), as_of)
     office = champion or held
     if office is None or challenger is None or office == challenger:
         raise Refused(
@@ -207,13 +206,21 @@ def to_compare(session: Session, *, name: str, as_of: date) -> tuple[int, int]:
 
 def compare_versions(session: Session, *, name: str, versions: Sequence[int], as_of: date) -> list[VersionPortrait]:
     """Some versions of a model side by side. UnknownName for any other name or number."""
-    known = {row.version: row for row in versions_named(session, name=name)}
+    known = {row.version: row for row in _heads_named(session, name)}
     for version in versions:
         if version not in known:
             raise UnknownName(f"version of {name}", str(version), [str(number) for number in known])
     chosen = [known[version] for version in versions]
     champion, challenger, _ = _holders(role_history(session, name=name), list(known.values()), as_of)
     return _portraits(session, chosen, champion, challenger, as_of)
+
+
+def _heads_named(session: Session, name: str) -> list[ModelVersion]:
+    """The model's versions without manifests and measures, which no portrait shows. UnknownName."""
+    versions = version_heads(session, name=name)
+    if not versions:
+        raise UnknownName("model", name, sorted({row.name for row in version_heads(session)}))
+    return versions
 
 
 def _newest(versions: list[ModelVersion], as_of: date) -> ModelVersion:

@@ -114,11 +114,13 @@ def find_versions(session: Session, *, name: str | None = None) -> list[ModelVer
     return list(session.scalars(query if name is None else query.where(ModelVersion.name == name)))
 
 
-def version_heads(session: Session) -> list[ModelVersion]:
-    """Every version of all models without its manifest and measures, which are most of a row; by name and version."""
+def version_heads(session: Session, *, name: str | None = None) -> list[ModelVersion]:
+    """Every version of all models, or of one, without its manifest and measures, which are most of a row."""
     query = select(ModelVersion).options(
         defer(ModelVersion.manifest, raiseload=True), defer(ModelVersion.metrics, raiseload=True)
     )
+    if name is not None:
+        query = query.where(ModelVersion.name == name)
     return list(session.scalars(query.order_by(ModelVersion.name, ModelVersion.version)))
 
 

@@ -4,6 +4,7 @@ from datetime import date
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from core.errors import Cancelled, DataMissing
@@ -14,6 +15,9 @@ from database.queries.corporate_actions import read_dividends
 from database.queries.scores import read_out_of_fold
 from database.session import transaction
 from database.tables.instruments import Instrument
+from features.library import FEATURES
+from ml_models.eligibility import filter_inputs, judge_day
+from ml_models.recipes import RECIPES
 from mlops.jobs import run_backtest as job_file
 from mlops.rehearsal import CASH_WEIGHT_MIN
 from quant.backtest import run_backtest
@@ -143,3 +147,36 @@ class TestPerform:
             row = find_backtests(session, backtest_ids=[key])[key]
         assert row.measures["portfolio"]["total_return"] == answer["total_return"]
         assert row.measures["backtests"] == 1
+
+
+class TestPlainRule:
+    def test_ranks_every_fifth_session_by_the_recipe_s_own_rule(
+        self, market: Market, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        recipe = RECIPES[STRATEGY]
+        days = [day for day in market.sessions if day.year == 2017][:12]
+        generator = np.random.default_rng(3)
+        size = len(days) * len(market.instrument_ids)
+        columns: dict[str, Any] = {
+            "session_on": np.repeat(np.array(days, dtype="datetime64[D]"), len(market.instrument_ids)),
+            "instrument_id": np.tile(np.array(market.instrument_ids, dtype=np.int32), len(days)),
+            "in_universe": np.ones(size, dtype=bool),
+            **{name: generator.normal(size=size).astype(np.float32) for name in FEATURES},
+        }
+        columns["log_market_cap"] = np.full(size, 25.0, dtype=np.float32)
+        frame = pl.DataFrame(columns)
+        monkeypatch.setattr(job_file, "read_features", lambda *, as_of, first_on, columns: frame)
+        found = job_file.run(asked(scores="plain_rule", to_on=days[-1], stocks=5))
+        assert found["measures"]["decisions"] == 3
+        told = zip(found["trades"]["decided_on"], found["trades"]["symbol"], strict=True)
+        first = {symbol for day, symbol in told if day == days[0].isoformat()}
+        today = frame.filter(pl.col("session_on") == days[0])
+        judged = judge_day(recipe, {name: today[name].to_numpy() for name in filter_inputs(recipe)})
+        own = today.filter(pl.Series(judged.mask))
+        standing = np.zeros(len(own))
+        for term in recipe.rule:
+            standing += own[term.feature].rank().to_numpy() * (1 if term.direction == "high" else -1)
+        symbols = dict(zip(market.instrument_ids, market.symbols, strict=True))
+        by_symbol = {symbols[int(key)]: value for key, value in zip(own["instrument_id"], standing, strict=True)}
+        # Where two stand level either may be taken, so it is the standings that are held side by side.
+        assert sorted(by_symbol[symbol] for symbol in first) == sorted(standing)[-5:]
