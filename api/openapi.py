@@ -1,6 +1,7 @@
 """The OpenAPI document: what FastAPI makes of the routes, with permissions, sign-in, limits and the form of errors."""
 
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
@@ -126,7 +127,9 @@ def _complete_operation(operation: dict[str, Any], method: str, permission: str 
         if status[0] in "45":
             number = int(status) if status.isdigit() else 0
             answer["description"] = answer.get("description") or _DESCRIPTIONS.get(number, "See the problem's detail.")
-            answer["content"] = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+            # What a route says of its own failure stands; what the framework says of every 422 does not.
+            if "content" not in answer or number == HTTPStatus.UNPROCESSABLE_ENTITY:
+                answer["content"] = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
             if number in _WITH_RETRY:
                 answer["headers"] = _RETRY_AFTER
     operation["responses"] = dict(sorted(operation["responses"].items()))
