@@ -85,6 +85,7 @@ class Nightly(Job):
         "sending",
         "fills",
         "valuation",
+        "standings",
     )
     as_of: date | None = None
 

@@ -168,8 +168,9 @@ def trade(as_of: date, book: str, clockwork: Clockwork) -> tuple[list[ClientRepo
         reconcile_book(session, as_of=as_of, book=book)
     with clockwork.step("valuation") as session:
         value_accounts(session, as_of=as_of, book=book)
-        keep_standings(session, as_of=as_of, book=book)
         reports = book_report(session, as_of=as_of, book=book)
+    with clockwork.step("standings") as session:
+        keep_standings(session, as_of=as_of, book=book)
     return reports, targets
 
 

@@ -170,7 +170,7 @@ class TestRunNight:
 
 
 class TestCutOff:
-    @pytest.mark.parametrize("step", ["scores", "shadow", "targets", "sending", "valuation"])
+    @pytest.mark.parametrize("step", ["scores", "shadow", "targets", "sending", "valuation", "standings"])
     def test_a_night_that_failed_is_carried_on(
         self, report: dict[str, Any], step: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
