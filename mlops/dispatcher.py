@@ -82,6 +82,7 @@ class Dispatcher:
         self._next_since: dict[int, float] = {}
         self._queue_down_since: float | None = None
         self._chores_at: dict[str, float] = {}
+        self._sees_since = float("-inf")
 
     def run(self, stopping: threading.Event) -> None:
         """Round after round until told to stop: at once when somebody asks for a job, else every few seconds."""
@@ -89,7 +90,9 @@ class Dispatcher:
             ear: Listener | None = None
             while not stopping.is_set():
                 try:
-                    ear = ear or stack.enter_context(Listener(database_url(), [QUEUE_CHANNEL]))
+                    if ear is None:
+                        ear = stack.enter_context(Listener(database_url(), [QUEUE_CHANNEL]))
+                        self._sees_since = time.monotonic()
                     self.round()
                     ear.hear(timeout_s=self._pace.round_s)
                 except Exception as error:
@@ -108,7 +111,7 @@ class Dispatcher:
             if jobs is None:
                 return
             plan = plan_round(jobs, self._pace)
-            for job in plan.abandoned:
+            for job in plan.abandoned if self._has_seen_enough() else ():
                 _log.warning("job taken away", job_id=job.job_id, job=job.name, silent_s=job.heartbeat_s)
                 take_away(session, job)
             self._remember(plan.next)
@@ -120,6 +123,10 @@ class Dispatcher:
             self._do_ourselves(job.job_id)
         self._send_all([job.job_id for job in sent])
         self._do_chores()
+
+    def _has_seen_enough(self) -> bool:
+        """While the database was away nobody could say that he lives: who still does says so first."""
+        return time.monotonic() - self._sees_since > self._pace.stale_s
 
     def _remember(self, following: Sequence[OpenJob]) -> None:
         at = time.monotonic()

@@ -1,5 +1,6 @@
 """Work that takes longer than an answer may: what runs, how far it is, stop it, try it again."""
 
+import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -23,6 +24,7 @@ router = APIRouter(prefix="/jobs", tags=["jobs"])
 JobId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 LINES = 200
 _EVENTS_AT_ONCE = 500
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 @router.get("")
@@ -103,7 +105,7 @@ async def follow_job(
     behind the last event read, and nothing is lost or told twice. `signed-out` is the end of the caller's sign-in.
     """
     hub: Hub = request.app.state.hub
-    after = int(last_event_id) if last_event_id is not None and last_event_id.isdigit() else 0
+    after = int(last_event_id) if last_event_id is not None and _NUMBER.fullmatch(last_event_id) else 0
     begun = await hub.read(lambda: _look(actor, job_id, after))
     if begun is None:
         return Response(status_code=204)

@@ -68,7 +68,7 @@ def _settled(folder: Path) -> list[Path]:
 
 def _note(files: int, already: int) -> str:
     if files == 0:
-        return f"no vendor is configured and no file lies in {get_settings().inbox_dir}: nothing can be new"
+        return "no vendor is configured and no file lies in the inbox folder: nothing can be new"
     return "nothing new: every file was brought in before" if already == files else "new files were read"
 
 

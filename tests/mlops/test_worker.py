@@ -249,13 +249,16 @@ class TestStopping:
             beats.append(row(ticket.job_id).heartbeat_at)
             time.sleep(0.2)
             beats.append(row(ticket.job_id).heartbeat_at)
-            ticket.progress("at last", 1, 2)
-            time.sleep(0.09)
-            beats.append(row(ticket.job_id).heartbeat_at)
+            for _again in range(500):
+                ticket.progress("at last", 1, 2)
+                time.sleep(0.01)
+                if row(ticket.job_id).heartbeat_at > beats[-1]:
+                    return
+            raise AssertionError("the heart did not beat again")
 
         stand_in(monkeypatch, work)
         assert work_on(ask(BuildFeatures()), pace=FAST) == "succeeded"
-        assert beats[0] == beats[1] < beats[2]
+        assert beats[0] == beats[1]
 
 
 class TestLines:
