@@ -11,11 +11,11 @@ from sqlalchemy import (
     Boolean,
     ColumnElement,
     Date,
+    FromClause,
     Integer,
     Numeric,
     Row,
     Select,
-    Subquery,
     and_,
     case,
     cast,
@@ -23,6 +23,7 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    true,
 )
 
 from database.paging import Page, read_page
@@ -121,27 +122,27 @@ def _households(book: str, wanted: HouseholdFilter) -> tuple[Select[Any], Sorts]
     standing = _standings(book)
     member = (
         select(
-            Client.household_id,
             func.count(Client.client_id).label("clients"),
-            cast(func.sum(standing.c.accounts), BigInteger).label("accounts"),
+            cast(func.coalesce(func.sum(standing.c.accounts), 0), BigInteger).label("accounts"),
             func.sum(standing.c.value_usd).label("value_usd"),
         )
-        .outerjoin(standing, standing.c.client_id == Client.client_id)
-        .where(Client.archived_at.is_(None))
-        .group_by(Client.household_id)
-        .subquery("member")
+        .select_from(Client)
+        .outerjoin(standing, true())
+        .where(Client.household_id == Household.household_id, Client.archived_at.is_(None))
+        .correlate(Household)
+        .lateral("member")
     )
-    clients = func.coalesce(member.c.clients, 0)
-    query = select(
+    columns: list[Any] = [
         Household.household_id,
         Household.name,
         Household.note,
         Household.created_at,
         Household.archived_at,
-        clients.label("clients"),
-        func.coalesce(member.c.accounts, 0).label("accounts"),
+        member.c.clients,
+        member.c.accounts,
         member.c.value_usd,
-    ).outerjoin(member, member.c.household_id == Household.household_id)
+    ]
+    query = select(*columns).select_from(Household).outerjoin(member, true())
     if wanted.search:
         query = query.where(Household.name.icontains(wanted.search, autoescape=True))
     if wanted.household_id is not None:
@@ -150,7 +151,7 @@ def _households(book: str, wanted: HouseholdFilter) -> tuple[Select[Any], Sorts]
         query = query.where(Household.archived_at.is_not(None) == wanted.is_archived)
     return query, {
         "name": Household.name.expression,
-        "clients": clients,
+        "clients": member.c.clients,
         "value_usd": member.c.value_usd,
         "created_at": Household.created_at.expression,
     }
@@ -158,7 +159,6 @@ def _households(book: str, wanted: HouseholdFilter) -> tuple[Select[Any], Sorts]
 
 def _clients(book: str, wanted: ClientFilter) -> tuple[Select[Any], Sorts]:
     standing = _standings(book)
-    accounts = func.coalesce(standing.c.accounts, 0)
     columns: list[Any] = [
         Client.client_id,
         Client.household_id,
@@ -171,15 +171,11 @@ def _clients(book: str, wanted: ClientFilter) -> tuple[Select[Any], Sorts]:
         Client.reviewed_on,
         Client.created_at,
         Client.archived_at,
-        accounts.label("accounts"),
-        func.coalesce(standing.c.autonomous_accounts, 0).label("autonomous_accounts"),
+        standing.c.accounts,
+        standing.c.autonomous_accounts,
         *(standing.c[name] for name in _MEASURES),
     ]
-    query = (
-        select(*columns)
-        .join(Household, Household.household_id == Client.household_id)
-        .outerjoin(standing, standing.c.client_id == Client.client_id)
-    )
+    query = select(*columns).join(Household, Household.household_id == Client.household_id).outerjoin(standing, true())
     if wanted.search:
         words = (Client.name, Household.name, Client.email)
         query = query.where(or_(*(word.icontains(wanted.search, autoescape=True) for word in words)))
@@ -204,7 +200,7 @@ def _clients(book: str, wanted: ClientFilter) -> tuple[Select[Any], Sorts]:
         "risk_tolerance": Client.risk_tolerance.expression,
         "reviewed_on": Client.reviewed_on.expression,
         "created_at": Client.created_at.expression,
-        "accounts": accounts,
+        "accounts": standing.c.accounts,
         **{name: standing.c[name] for name in _MEASURES if name != "session_on"},
     }
 
@@ -221,10 +217,8 @@ def _looked_after(advisor_id: int, on: date | None) -> ColumnElement[bool]:
 
 def _accounts(book: str | None, wanted: AccountFilter) -> tuple[Select[Any], Sorts]:
     standing, setting = AccountStanding, AutonomousSetting
-    mandate = (
-        select(Mandate.account_id, func.max(Mandate.version).label("version"))
-        .group_by(Mandate.account_id)
-        .subquery("mandate")
+    mandate_version = (
+        select(func.max(Mandate.version)).where(Mandate.account_id == Account.account_id).scalar_subquery()
     )
     autonomous = func.coalesce(and_(setting.enabled, setting.paused_at.is_(None)), False, type_=Boolean)
     query: Select[Any] = (
@@ -235,7 +229,7 @@ def _accounts(book: str | None, wanted: AccountFilter) -> tuple[Select[Any], Sor
             Household.name.label("household"),
             autonomous.label("is_autonomous"),
             setting.paused_reason,
-            mandate.c.version.label("mandate_version"),
+            mandate_version.label("mandate_version"),
             standing.session_on,
             standing.value_usd,
             standing.cash_usd,
@@ -249,7 +243,6 @@ def _accounts(book: str | None, wanted: AccountFilter) -> tuple[Select[Any], Sor
         .join(Household, Household.household_id == Client.household_id)
         .outerjoin(setting, setting.account_id == Account.account_id)
         .outerjoin(standing, standing.account_id == Account.account_id)
-        .outerjoin(mandate, mandate.c.account_id == Account.account_id)
     )
     if book is not None:
         query = query.where(Account.book == book)
@@ -296,11 +289,12 @@ _MEASURES = (
 )
 
 
-def _standings(book: str) -> Subquery:
-    """How each client's open accounts stand together.
+def _standings(book: str) -> FromClause:
+    """How the open accounts of the client at hand stand together.
 
     Value and cash are known when every account's are. Return, drift and health are means over the accounts whose own
-    is known, weighted by value; the day's change is the sum of those known.
+    is known, weighted by value; the day's change is the sum of those known. Asked client by client, by index: how many
+    rows the policies let through cannot be estimated, and a plan for one row would add all clients up once for each.
     """
     standing = AccountStanding
     known = func.count(standing.account_id) == func.count()
@@ -312,7 +306,6 @@ def _standings(book: str) -> Subquery:
     free = and_(AutonomousSetting.enabled, AutonomousSetting.paused_at.is_(None))
     return (
         select(
-            Account.client_id,
             func.count().label("accounts"),
             func.count().filter(free).label("autonomous_accounts"),
             func.max(standing.session_on, type_=Date).label("session_on"),
@@ -324,9 +317,10 @@ def _standings(book: str) -> Subquery:
             cast(func.sum(standing.off_plan_count), Integer).label("off_plan_count"),
             cast(mean(standing.health_score), Numeric(5, 1)).label("health_score"),
         )
+        .select_from(Account)
         .outerjoin(standing, standing.account_id == Account.account_id)
         .outerjoin(AutonomousSetting, AutonomousSetting.account_id == Account.account_id)
-        .where(Account.book == book, Account.status != "closed")
-        .group_by(Account.client_id)
-        .subquery("standing")
+        .where(Account.client_id == Client.client_id, Account.book == book, Account.status != "closed")
+        .correlate(Client)
+        .lateral("standing")
     )
