@@ -269,6 +269,17 @@ class TestRoutes:
             assert answer.headers["content-type"] == "application/problem+json"
             assert foreign_bytes(answer, asked) == [], role
 
+    @pytest.mark.parametrize("name", routes(lambda one: ends(one) and one.method == "get" and is_bound(one)))
+    def test_each_look_at_a_client_leaves_a_trace(
+        self, doors: dict[str, TestClient], practices: dict[str, Practice], monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        operation = BY_NAME[name]
+        monkeypatch.setattr("auth.audit.LOOK_LASTS", timedelta(0))
+        before = looks()
+        answer = send(doors["advisor"], operation.request(parameters(operation, practices["advisor"]), {}))
+        assert answer.status_code == 200, answer.text
+        assert looks() > before
+
     @pytest.mark.parametrize("name", routes(ends))
     def test_own_answers_hold_nothing_foreign(
         self, doors: dict[str, TestClient], practices: dict[str, Practice], name: str
@@ -282,17 +293,6 @@ class TestRoutes:
                 assert foreign_bytes(answer, query) == [], (role, query, answer.text)
                 if operation.method == "get" and is_bound(operation) and not query and role == "advisor":
                     assert answer.status_code in (200, 304, 409), (name, answer.text)
-
-    @pytest.mark.parametrize("name", routes(lambda one: ends(one) and one.method == "get" and is_bound(one)))
-    def test_each_look_at_a_client_leaves_a_trace(
-        self, doors: dict[str, TestClient], practices: dict[str, Practice], monkeypatch: pytest.MonkeyPatch, name: str
-    ) -> None:
-        operation = BY_NAME[name]
-        monkeypatch.setattr("auth.audit.LOOK_LASTS", timedelta(0))
-        before = looks()
-        answer = send(doors["advisor"], operation.request(parameters(operation, practices["advisor"]), {}))
-        assert answer.status_code == 200, answer.text
-        assert looks() > before
 
     @pytest.mark.parametrize("name", routes(lambda one: one.method == "get" and "sort" in one.query_parameters))
     def test_no_order_brings_foreign_rows_up(
