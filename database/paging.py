@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, SQLColumnExpression, and_, func, or_, select
+from sqlalchemy import Column, ColumnElement, Row, Select, SQLColumnExpression, and_, func, literal, or_, select, tuple_
 
 from core.errors import InputError
 from database.session import Session
@@ -51,8 +51,9 @@ def read_page(
         known = ", ".join(sorted(sorts))
         raise InputError(f"sort {sort!r} is not one of {known}, or one of these with - before it")
     descending, column = sort.startswith("-"), sorts[name]
-    order = (column.desc() if descending else column.asc()).nulls_last()
-    after = key.desc() if descending else key.asc()
+    order, after = (column.desc(), key.desc()) if descending else (column.asc(), key.asc())
+    if _may_be_null(column, key):
+        order = order.nulls_last()  # said without need it would keep the database from walking an index backwards
     page = query.add_columns(column.label("sort_value"), key.label("sort_key"))
     if cursor is not None:
         page = page.where(_beyond(column, key, descending, *_read(cursor, sort, column, key)))
@@ -65,9 +66,23 @@ def read_page(
     return Page(rows, _write(sort, rows[-1]) if more else None, total)
 
 
+def _may_be_null(column: SQLColumnExpression[Any], key: SQLColumnExpression[Any]) -> bool:
+    """Whether a row may lack the value: not in a column of the key's own table that takes none."""
+    element, own = getattr(column, "expression", column), getattr(key, "expression", key)
+    if not isinstance(element, Column) or not isinstance(own, Column):
+        return True
+    return bool(element.nullable) or element.table.description != own.table.description
+
+
 def _beyond(
     column: SQLColumnExpression[Any], key: SQLColumnExpression[Any], descending: bool, value: Any, last: Any
 ) -> ColumnElement[bool]:
+    if not _may_be_null(column, key):
+        here, there = (
+            tuple_(column, key),
+            tuple_(literal(value, cast(Any, column).type), literal(last, cast(Any, key).type)),
+        )
+        return here < there if descending else here > there
     later = key < last if descending else key > last
     if value is None:
         return and_(column.is_(None), later)

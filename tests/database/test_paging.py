@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import BigInteger, Column, Date, DateTime, Float, MetaData, Numeric, String, Table, select
+from sqlalchemy import BigInteger, Column, Date, DateTime, Float, Integer, MetaData, Numeric, String, Table, select
 from sqlalchemy.orm import Session
 
 from core.errors import InputError
@@ -25,9 +25,10 @@ THINGS = Table(
     Column("score", Float),
     Column("day", Date),
     Column("at", DateTime(timezone=True)),
+    Column("rank", Integer, nullable=False),
     prefixes=["temporary"],
 )
-SORTS: dict[str, Any] = {name: THINGS.c[name] for name in ("name", "amount", "score", "day", "at")}
+SORTS: dict[str, Any] = {name: THINGS.c[name] for name in ("name", "amount", "score", "day", "at", "rank", "thing_id")}
 # Few values, so that ties are the rule; NULLs among them.
 ROWS = st.lists(
     st.fixed_dictionaries(
@@ -36,6 +37,7 @@ ROWS = st.lists(
             "amount": st.none()
             | st.sampled_from([Decimal("-1.5"), Decimal(0), Decimal("0.0001"), Decimal("99999999")]),
             "score": st.none() | st.sampled_from([-1e300, -0.1, 0.0, 0.1 + 0.2, 1e-300]),
+            "rank": st.integers(1, 3),
             "day": st.none() | st.dates(date(2020, 1, 1), date(2020, 1, 3)),
             "at": st.none()
             | st.sampled_from([datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 1, 1, 0, 0, 0, 1, UTC)]),
@@ -127,9 +129,9 @@ class TestReadPage:
 
     def test_no_count_of_millions(self, things: Session, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("database.paging.COUNTED_MAX", 3)
-        put(things, [{"name": "a"}] * 3)
+        put(things, [{"name": "a", "rank": 1}] * 3)
         assert read(things, "name", 2).total == 3
-        put(things, [{"name": "a"}] * 4)
+        put(things, [{"name": "a", "rank": 1}] * 4)
         assert read(things, "name", 2).total is None
 
 
@@ -183,5 +185,5 @@ class TestCursor:
         assert page.rows == []
 
     def test_unknown_sort_names_the_known(self, things: Session) -> None:
-        with pytest.raises(InputError, match="amount, at, day, name, score"):
+        with pytest.raises(InputError, match="amount, at, day, name, rank, score, thing_id"):
             read(things, "colour", 2)
