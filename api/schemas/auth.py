@@ -4,12 +4,26 @@ from datetime import datetime
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from auth.sign_ins import Tokens
 from core.clock import now
 
-Password = Annotated[SecretStr, Field(min_length=1, max_length=200, examples=["four plain words together"])]
+
+def _is_text(secret: SecretStr) -> SecretStr:
+    """JSON can spell half a character (\\ud800), which no text holds; of secrets nobody else checks it."""
+    try:
+        secret.get_secret_value().encode()
+    except UnicodeEncodeError:
+        raise ValueError("a character is incomplete: send the whole of it") from None
+    return secret
+
+
+Password = Annotated[
+    SecretStr,
+    Field(min_length=1, max_length=200, examples=["four plain words together"]),
+    AfterValidator(_is_text),
+]
 Totp = Annotated[
     str, Field(pattern=r"^[0-9 ]{6,10}$", description="The authenticator's six figures.", examples=["123456"])
 ]

@@ -149,6 +149,14 @@ class TestMakeTokens:
             ({"headers": {"Authorization": "Basic !!!"}}, "not of the form 'Basic"),
             ({"headers": {"Authorization": "Basic YWRh"}}, "not of the form 'Basic"),
             ({"json": {"email": "a b@c.d", "password": "sesame-sesame"}}, "email"),
+            (
+                {
+                    "content": b'{"email": "ada@firm.example", "password": "\\ud800sesame"}',
+                    "headers": {"Content-Type": "application/json"},
+                },
+                "password",
+            ),
+            ({"json": {"email": "ada\x00@firm.example", "password": "sesame-sesame"}}, "email"),
             ({"json": {"email": "ada@firm.example", "password": "sesame-sesame", "role": "admin"}}, "role"),
             ({"json": {"email": "ada@firm.example", "password": "sesame-sesame", "totp": "sesame"}}, "totp"),
         ],
