@@ -10,25 +10,27 @@ from fastapi.responses import Response
 from api.deps import AsOf, Cursor, Limit, desk, needs
 from api.names import ModelName, StrategyFilter
 from api.once import Once, OnceKey, do_once
+from api.schemas.decisions import (
+    DecisionOut,
+    Judging,
+    OverrideRequest,
+    Promotion,
+    ReasonedChange,
+    Rollback,
+    StartedOut,
+    Training,
+)
 from api.schemas.models import (
     AlertOut,
     ComparisonOut,
-    DecisionOut,
     DriftOverviewOut,
     DriftStateOut,
     FeatureDriftOut,
     ImportancesOut,
-    Judging,
     ModelDetailOut,
     ModelDriftOut,
     ModelOut,
-    OverrideRequest,
-    Promotion,
-    ReasonedChange,
     ReturnsOut,
-    Rollback,
-    StartedOut,
-    Training,
     VersionDetailOut,
     VersionOut,
 )

@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
-from api.schemas.models import ALGORITHMS
+from api.schemas.decisions import ALGORITHMS
 from database.session import transaction
 from database.tables.alerts import Alert
 from database.tables.jobs import QueuedJob
