@@ -117,7 +117,7 @@ class Dispatcher:
             self._remember(plan.next)
             own = [job for job in plan.next if self._is_for_us(job)]
             sent = [job for job in plan.next if job not in own and self._is_to_send(job)]
-            for job in sent:
+            for job in (*own, *sent):
                 note_sent(session, job_id=job.job_id)
         for job in own:
             self._do_ourselves(job.job_id)
@@ -136,10 +136,14 @@ class Dispatcher:
         """Whether the queue is down, or nobody has begun the job though it was its turn for long."""
         at = time.monotonic()
         down = self._queue_down_since is not None and at - self._queue_down_since > self._pace.queue_down_s
-        return down or at - self._next_since[job.job_id] > self._pace.takeover_s
+        return self._is_unattended(job) and (down or at - self._next_since[job.job_id] > self._pace.takeover_s)
 
     def _is_to_send(self, job: OpenJob) -> bool:
-        return self._queue_down_since is None and (job.sent_s is None or job.sent_s > self._pace.resend_s)
+        return self._is_unattended(job) and self._queue_down_since is None
+
+    def _is_unattended(self, job: OpenJob) -> bool:
+        """Whether nobody, here or elsewhere, has just sent it or set a process on it."""
+        return job.sent_s is None or job.sent_s > self._pace.resend_s
 
     def _send_all(self, job_ids: Sequence[int]) -> None:
         if self._queue_down_since is not None and self._queue_answers():

@@ -302,9 +302,12 @@ class TestDoingItself:
         one = dispatcher(queue, tmp_path, takeover_s=0.1)
         one.round()
         assert queue.sent == [job_id]
-        assert not any(tmp_path.iterdir())
         time.sleep(0.15)
         one.round()
+        assert not any(tmp_path.iterdir()), "it was sent a moment ago"
+        long_ago(job_id, "sent_at")
+        one.round()
+        dispatcher(queue, tmp_path / "other", takeover_s=0.0).round()
         wait_for(lambda: (tmp_path / str(job_id)).exists(), 20)
         one.end_children()
 
