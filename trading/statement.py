@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from clients.service import require_account
 from core.errors import InputError, IntegrityBroken
-from core.money import ZERO
+from core.money import ZERO, money
 from database.queries import ledger as queries
 from database.queries import positions as position_queries
 from database.queries.ledger import StatementRow
@@ -57,7 +57,7 @@ def make_statement(session: Session, *, account_id: int, from_on: date, to_on: d
     if len(entries) > ENTRIES_MAX:
         raise InputError(f"from {from_on} to {to_on} has more than {ENTRIES_MAX:,} entries: ask for less at once")
     sums = {
-        name: sum((getattr(entry, name) for entry in entries), ZERO)
+        name: money(sum((getattr(entry, name) for entry in entries), ZERO))
         for name in (
             "deposits_usd",
             "withdrawals_usd",
