@@ -99,7 +99,7 @@ class Desk:
             self.switch = None
 
     def act(self, name: str, *arguments: Any) -> None:
-        {
+        acts: dict[str, Callable[..., None]] = {
             "approve": self.approve,
             "change": self.change,
             "reject": self.reject,
@@ -107,7 +107,8 @@ class Desk:
             "halt": self.halt,
             "send": self.send,
             "switch": self.throw,
-        }[name](*arguments)
+        }
+        acts[name](*arguments)
         self.session.expire_all()
         self.keep_the_promises()
 
@@ -142,7 +143,7 @@ class TestAnyOrderOfHands:
     def stocks(self, session: Session) -> list[int]:
         return [create_priced_stock(session, f"D{n}", sector=f"S{n}") for n in range(STOCKS)]
 
-    @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(actions=st.lists(ACTIONS, min_size=8, max_size=16))
     def test_keeps_the_promises(
         self, session: Session, broker: FaultyBroker, stocks: list[int], actions: list[Any]
