@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import signal
 import subprocess
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -109,10 +110,11 @@ class Rig:
 
 
 @pytest.fixture(scope="module")
-def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    """Everything up: two dispatchers, one worker, both servers."""
-    folder = tmp_path_factory.mktemp("chaos")
-    with pytest.MonkeyPatch.context() as patch:
+def rig() -> Iterator[Rig]:
+    """Everything up: two dispatchers, one worker, both servers. Not below pytest's own folder, which another pytest may
+    close to the user that PostgreSQL runs as."""
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="acis-chaos-") as name:
+        folder = Path(name)
         patch.delenv("REDIS_URL", raising=False)
         patch.delenv("API_DATABASE_URL", raising=False)
         patch.setenv("ACIS_VAR_DIR", str(folder))
