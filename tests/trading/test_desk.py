@@ -143,7 +143,7 @@ class TestAnyOrderOfHands:
     def stocks(self, session: Session) -> list[int]:
         return [create_priced_stock(session, f"D{n}", sector=f"S{n}") for n in range(STOCKS)]
 
-    @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(actions=st.lists(ACTIONS, min_size=8, max_size=16))
     def test_keeps_the_promises(
         self, session: Session, broker: FaultyBroker, stocks: list[int], actions: list[Any]
