@@ -27,13 +27,16 @@ class DriftClass:
 
 @dataclass(frozen=True)
 class Practice:
-    """Sums over accounts with a standing; `unknown_accounts` have none or an old one and are in no figure."""
+    """Sums over accounts with a standing; `unknown_accounts` have none or an old one and are in no figure.
+
+    Where no account has one, nothing is known of the sums.
+    """
 
     as_of: date
     clients: int
     accounts: int
-    value_usd: Money
-    cash_usd: Money
+    value_usd: Money | None
+    cash_usd: Money | None
     day_change_usd: Money | None
     clients_off_plan: int
     accounts_drift_unknown: int
@@ -52,12 +55,13 @@ def sum_practice(session: Session, view: View) -> Practice:
     changes = [one.day_change_usd for one in standings if one.day_change_usd is not None]
     scored = [one for one in standings if one.health_score is not None and one.value_usd > 0]
     weight = sum((one.value_usd for one in scored), ZERO)
+    is_known = bool(standings) or not accounts
     return Practice(
         as_of=view.moment.as_of,
         clients=len({row.client_id for row in view.rows}),
         accounts=len(accounts),
-        value_usd=sum((one.value_usd for one in standings), ZERO),
-        cash_usd=sum((one.cash_usd for one in standings), ZERO),
+        value_usd=sum((one.value_usd for one in standings), ZERO) if is_known else None,
+        cash_usd=sum((one.cash_usd for one in standings), ZERO) if is_known else None,
         day_change_usd=sum(changes, ZERO) if changes else None,
         clients_off_plan=len({client_of[one.account_id] for one in standings if one.off_plan_count}),
         accounts_drift_unknown=sum(one.drift is None for one in standings),

@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field
 
+from api.schemas.figures import Dollars
 from api.schemas.mandates import LimitsChange
 from api.schemas.practice import Given, Name, Number, Standing, Usd
 
@@ -31,7 +32,7 @@ class AccountOut(Standing):
     opened_on: date
     closed_on: date | None
     taxation: Taxation
-    initial_cash_usd: Decimal
+    initial_cash_usd: Dollars
     created_at: datetime
     is_autonomous: bool = Field(description="Whether it trades without being asked, now.")
     paused_reason: str | None = Field(description="Why it does not at present, where it may.")

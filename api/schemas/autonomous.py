@@ -1,11 +1,11 @@
 """Accounts that trade by themselves."""
 
 from datetime import date, datetime
-from decimal import Decimal
 from typing import Literal
 
 from pydantic import Field
 
+from api.schemas.figures import Dollars
 from api.schemas.practice import Given, Read, Usd
 
 Mode = Literal["automatic", "paused", "off"]
@@ -24,12 +24,12 @@ class AutonomousOut(Read):
     paused_at: datetime | None
     paused_reason: str | None
     orders_max: int | None = Field(description="Orders of one night; past it the rest waits. Null: no limit.")
-    traded_usd_max: Decimal | None = Field(description="Both sides of one night, at reference prices.")
+    traded_usd_max: Dollars | None = Field(description="Both sides of one night, at reference prices.")
     changed_at: datetime | None
     approved: int = Field(description="Approved by itself in the last night.")
     waiting: int = Field(description="Proposals of the last night that wait for a person.")
     refused: int = Field(description="Proposals of the last night that a rule refused.")
-    traded_usd: Decimal
+    traded_usd: Dollars
 
 
 class AutonomousChange(Given):

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.schemas.figures import Dollars, Figure, Fraction
 from core.jobs import Replay, RunBacktest
 from registry.backtests import Plan
 
@@ -37,11 +38,11 @@ class BacktestRequest(_Request):
     optimiser: Optimiser = "equal_weight"
     rebalance_sessions: int = Field(default=5, ge=1, le=252, description="Sessions between decisions, at least.")
     stocks: int = Field(default=50, ge=5, le=100, description="How many of the best are held.")
-    position_weight_max: Decimal = Field(default=Decimal("0.10"), gt=0, le=1, max_digits=9, decimal_places=8)
-    cost_multiple: Decimal = Field(
+    position_weight_max: Fraction = Field(default=Decimal("0.10"), gt=0, le=1, max_digits=9, decimal_places=8)
+    cost_multiple: Figure = Field(
         default=Decimal(1), ge=0, le=10, max_digits=6, decimal_places=4, description="Times the standard costs."
     )
-    cash_usd: Decimal = Field(default=Decimal(1_000_000), ge=10_000, le=1_000_000_000, max_digits=12, decimal_places=2)
+    cash_usd: Dollars = Field(default=Decimal(1_000_000), ge=10_000, le=1_000_000_000, max_digits=12, decimal_places=2)
 
     def job(self) -> RunBacktest:
         """The job that does it."""
@@ -130,7 +131,7 @@ class BacktestOut(BaseModel):
     title: str
     job_id: int
     status: str = Field(description="queued, running, succeeded, refused, failed or cancelled")
-    percent: Decimal | None
+    percent: Figure | None
     step: str | None
     error: str | None
     parameters: dict[str, Any]

@@ -1,12 +1,12 @@
 """Clients."""
 
 from datetime import date, datetime
-from decimal import Decimal
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
 from api.schemas.accounts import AccountOut, NewAccount
+from api.schemas.figures import Dollars, PriceUsd, Shares
 from api.schemas.practice import Given, Name, Note, Number, Read, Standing
 
 RiskTolerance = Literal["conservative", "balanced", "growth"]
@@ -98,7 +98,7 @@ class ActivityOut(Read):
     status: str | None
     symbol: str | None
     side: str | None
-    quantity: Decimal | None
-    price: Decimal | None
-    amount_usd: Decimal | None = Field(description="Of a fill: quantity times price; of an entry: change of cash.")
+    quantity: Shares | None
+    price: PriceUsd | None
+    amount_usd: Dollars | None = Field(description="Of a fill: quantity times price; of an entry: change of cash.")
     text: str | None

@@ -1,10 +1,10 @@
 """Executions as the broker reported them."""
 
 from datetime import date, datetime
-from decimal import Decimal
 
 from pydantic import Field
 
+from api.schemas.figures import Dollars, PriceUsd, Shares
 from api.schemas.practice import Read
 from api.schemas.recommendations import Side
 
@@ -21,9 +21,9 @@ class FillOut(Read):
     side: Side
     session_on: date
     filled_at: datetime
-    quantity: Decimal
-    market_price: Decimal = Field(description="The market's price before spread and impact.")
-    price: Decimal = Field(description="What was paid or received a share, spread and impact included.")
-    commission_usd: Decimal
-    spread_cost_usd: Decimal
-    impact_cost_usd: Decimal
+    quantity: Shares
+    market_price: PriceUsd = Field(description="The market's price before spread and impact.")
+    price: PriceUsd = Field(description="What was paid or received a share, spread and impact included.")
+    commission_usd: Dollars
+    spread_cost_usd: Dollars
+    impact_cost_usd: Dollars

@@ -1,11 +1,11 @@
 """Households."""
 
 from datetime import datetime
-from decimal import Decimal
 
 from pydantic import Field
 
 from api.schemas.clients import ClientOut
+from api.schemas.figures import Dollars
 from api.schemas.practice import Given, Name, Note, Read
 
 
@@ -17,7 +17,7 @@ class HouseholdOut(Read):
     note: str | None
     clients: int = Field(description="Clients who are not archived.")
     accounts: int = Field(description="Their open accounts.")
-    value_usd: Decimal | None = Field(description="What those are worth; null where one of them is not known.")
+    value_usd: Dollars | None = Field(description="What those are worth; null where one of them is not known.")
     created_at: datetime
     archived_at: datetime | None
 

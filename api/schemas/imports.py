@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from decimal import Decimal
 from typing import Any, Literal, Self
 
 from pydantic import Field
 
+from api.schemas.figures import Dollars, Shares
 from api.schemas.mandates import BreachOut
 from api.schemas.practice import Given, Read
 
@@ -61,8 +61,8 @@ class ImportRowOut(Read):
     number: int = Field(description="Its line in the file, the header's line counted.")
     status: RowStatus
     symbol: str
-    quantity: Decimal | None
-    cost_usd: Decimal | None = Field(description="Of the whole lot.")
+    quantity: Shares | None
+    cost_usd: Dollars | None = Field(description="Of the whole lot.")
     opened_on: date | None = Field(description="Day of purchase, where the file tells it.")
     errors: list[CellErrorOut]
     warnings: list[str]
@@ -74,14 +74,14 @@ class HoldingChangeOut(Read):
     symbol: str
     name: str
     change: Literal["added", "changed", "removed", "unchanged"]
-    quantity_before: Decimal
-    quantity_after: Decimal
-    cost_before_usd: Decimal
-    cost_after_usd: Decimal
+    quantity_before: Shares
+    quantity_after: Shares
+    cost_before_usd: Dollars
+    cost_after_usd: Dollars
     lots_before: int
     lots_after: int
-    value_before_usd: Decimal | None
-    value_after_usd: Decimal | None
+    value_before_usd: Dollars | None
+    value_after_usd: Dollars | None
 
 
 class ImportShown(ImportOut):
@@ -91,10 +91,10 @@ class ImportShown(ImportOut):
     lots_in: int
     lots_out: int
     holdings: list[HoldingChangeOut]
-    cash_usd: Decimal
-    cash_change_usd: Decimal
-    value_before_usd: Decimal
-    value_after_usd: Decimal
+    cash_usd: Dollars
+    cash_change_usd: Dollars
+    value_before_usd: Dollars
+    value_after_usd: Dollars
     breaches_before: list[BreachOut]
     breaches_after: list[BreachOut]
     notes: list[str]

@@ -1,10 +1,11 @@
 """Work that takes longer than an answer may."""
 
 from datetime import date, datetime
-from decimal import Decimal
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from api.schemas.figures import Figure
 
 Status = Literal["queued", "running", "succeeded", "refused", "failed", "cancelled"]
 
@@ -43,7 +44,7 @@ class JobOut(BaseModel):
     status: Status = Field(
         description="refused: a rule of the platform said no, which is an answer; failed: something broke."
     )
-    percent: Decimal | None = Field(description="Of the step that is named; null where nobody can tell.")
+    percent: Figure | None = Field(description="Of the step that is named; null where nobody can tell.")
     step: str | None
     attempt: int = Field(description="How often it was begun.")
     attempts_max: int

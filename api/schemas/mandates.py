@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
+from api.schemas.figures import Dollars, Figure, Fraction
 from api.schemas.practice import Given, Name, Read
 
 Share = Annotated[Decimal, Field(ge=0, le=1, max_digits=12, decimal_places=8, examples=["0.05"])]
@@ -15,12 +16,12 @@ Share = Annotated[Decimal, Field(ge=0, le=1, max_digits=12, decimal_places=8, ex
 class LimitsOut(Read):
     """The limits of a mandate; weights are fractions of the account's value."""
 
-    cash_weight_min: Decimal
-    position_weight_max: Decimal
-    sector_weight_max: Decimal
-    drift_threshold: Decimal = Field(description="A holding closer to its target than this is left alone.")
-    turnover_max: Decimal = Field(description="Of one night, both sides counted.")
-    trade_usd_min: Decimal = Field(description="Smaller trades are not worth their costs.")
+    cash_weight_min: Fraction
+    position_weight_max: Fraction
+    sector_weight_max: Fraction
+    drift_threshold: Fraction = Field(description="A holding closer to its target than this is left alone.")
+    turnover_max: Fraction = Field(description="Of one night, both sides counted.")
+    trade_usd_min: Dollars = Field(description="Smaller trades are not worth their costs.")
     preferred_strategy: str | None = Field(description="null: the regime decides.")
 
 
@@ -68,8 +69,8 @@ class BreachOut(Read):
 
     limit: Literal["cash_weight_min", "position_weight_max", "sector_weight_max", "restriction"]
     subject: str = Field(description="The stock's ticker, the sector, or cash.")
-    measured: Decimal = Field(description="Its weight.")
-    allowed: Decimal
+    measured: Figure = Field(description="Its weight.")
+    allowed: Figure
     sentence: str
 
 

@@ -1,11 +1,11 @@
 """Orders and their timelines."""
 
 from datetime import date, datetime
-from decimal import Decimal
 from typing import Any, Literal
 
 from pydantic import Field
 
+from api.schemas.figures import PriceUsd, Shares
 from api.schemas.fills import FillOut
 from api.schemas.practice import Given, Name, Read
 from api.schemas.recommendations import Side
@@ -41,10 +41,10 @@ class OrderOut(Read):
     strategy: str | None
     session_on: date = Field(description="The night that made it; it is meant for the next open.")
     side: Side
-    quantity: Decimal
-    filled_quantity: Decimal
-    average_price: Decimal | None = Field(description="Of what is filled, spread and impact included.")
-    reference_price: Decimal | None = Field(description="The close that it was decided at.")
+    quantity: Shares
+    filled_quantity: Shares
+    average_price: PriceUsd | None = Field(description="Of what is filled, spread and impact included.")
+    reference_price: PriceUsd | None = Field(description="The close that it was decided at.")
     decided_by: str | None
     state: OrderState = Field(
         description="`intent`: approved, not sent. `unknown`: the broker's answer was lost and is being asked for."

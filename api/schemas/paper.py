@@ -1,12 +1,12 @@
 """Paper accounts: money in and out, and statements."""
 
 from datetime import date
-from decimal import Decimal
 from typing import Literal
 
 from pydantic import Field
 
 from api.schemas.accounts import AccountOut, NewAccount
+from api.schemas.figures import Dollars, Shares
 from api.schemas.practice import Given, Note, Number, Read, Usd
 
 
@@ -29,10 +29,10 @@ class MovementOut(Read):
     account_id: int
     entry_id: int
     kind: Literal["deposit", "withdrawal"]
-    amount_usd: Decimal
+    amount_usd: Dollars
     booked_on: date = Field(description="Later than today's session where that is closed already.")
-    cash_usd: Decimal
-    available_usd: Decimal = Field(description="What may still be taken out: cash less what buys under way may need.")
+    cash_usd: Dollars
+    available_usd: Dollars = Field(description="What may still be taken out: cash less what buys under way may need.")
     warnings: list[str]
 
 
@@ -58,16 +58,16 @@ class StatementEntry(Read):
     kind: Literal["deposit", "withdrawal", "fill", "dividend", "split", "transfer", "reversal"]
     memo: str
     symbol: str | None
-    quantity: Decimal | None = Field(description="Shares that came (or went: below 0).")
-    deposits_usd: Decimal
-    withdrawals_usd: Decimal
-    purchases_usd: Decimal
-    sales_usd: Decimal
-    dividends_usd: Decimal
-    fees_usd: Decimal
-    other_usd: Decimal
-    realised_gains_usd: Decimal
-    cash_usd: Decimal = Field(description="What the entry changed in cash: the sum of the others, fees taken off.")
+    quantity: Shares | None = Field(description="Shares that came (or went: below 0).")
+    deposits_usd: Dollars
+    withdrawals_usd: Dollars
+    purchases_usd: Dollars
+    sales_usd: Dollars
+    dividends_usd: Dollars
+    fees_usd: Dollars
+    other_usd: Dollars
+    realised_gains_usd: Dollars
+    cash_usd: Dollars = Field(description="What the entry changed in cash: the sum of the others, fees taken off.")
 
 
 class StatementOut(Read):
@@ -80,16 +80,16 @@ class StatementOut(Read):
     account: str
     from_on: date
     to_on: date
-    opening_cash_usd: Decimal
-    deposits_usd: Decimal
-    withdrawals_usd: Decimal
-    purchases_usd: Decimal
-    sales_usd: Decimal
-    dividends_usd: Decimal
-    fees_usd: Decimal
-    other_usd: Decimal = Field(description="Cash in lieu of fractions of shares.")
-    realised_gains_usd: Decimal
-    closing_cash_usd: Decimal
-    opening_value_usd: Decimal | None = Field(description="At the last valuation before; null where there was none.")
-    closing_value_usd: Decimal | None
+    opening_cash_usd: Dollars
+    deposits_usd: Dollars
+    withdrawals_usd: Dollars
+    purchases_usd: Dollars
+    sales_usd: Dollars
+    dividends_usd: Dollars
+    fees_usd: Dollars
+    other_usd: Dollars = Field(description="Cash in lieu of fractions of shares.")
+    realised_gains_usd: Dollars
+    closing_cash_usd: Dollars
+    opening_value_usd: Dollars | None = Field(description="At the last valuation before; null where there was none.")
+    closing_value_usd: Dollars | None
     entries: list[StatementEntry]

@@ -1,10 +1,11 @@
 """Portfolios: holdings, allocation, lots, performance, drift, health. Money and weights are decimal text."""
 
 from datetime import date
-from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from api.schemas.figures import Dollars, Fraction, PriceUsd, Shares
 
 Ratio = Annotated[float, AfterValidator(lambda value: round(value, 8))]
 
@@ -35,36 +36,34 @@ class HoldingOut(_Out):
     symbol: str = Field(examples=["AAPL"])
     name: str
     sector: str | None
-    quantity: Decimal
-    price: Decimal | None
+    quantity: Shares
+    price: PriceUsd | None
     price_on: date | None = Field(description="The session of the price.")
     is_stale: bool = Field(description="The price is older than the market's newest session.")
-    value_usd: Decimal | None
-    weight: Decimal | None = Field(description="Fraction of the total with cash.")
-    target_weight: Decimal | None
-    cost_usd: Decimal
-    gain_usd: Decimal | None = Field(description="Unrealised, before taxes.")
-    gain: Decimal | None = Field(description="Unrealised gain as a fraction of cost.")
-    day_change_usd: Decimal | None
-    day_change: Decimal | None
+    value_usd: Dollars | None
+    weight: Fraction | None = Field(description="Fraction of the total with cash.")
+    target_weight: Fraction | None
+    cost_usd: Dollars
+    gain_usd: Dollars | None = Field(description="Unrealised, before taxes.")
+    gain: Fraction | None = Field(description="Unrealised gain as a fraction of cost.")
+    day_change_usd: Dollars | None
+    day_change: Fraction | None
     lots: int
     restriction: str | None = Field(description="What forbids the stock, where something does.")
     rank: int | None = Field(description="Place in the screen of the account's strategy; null below the 100 best.")
-    bought_after: Decimal = Field(
-        description="Shares among `quantity` that were bought after the session of the price."
-    )
+    bought_after: Shares = Field(description="Shares among `quantity` that were bought after the session of the price.")
 
 
 class TotalsOut(_Out):
     """What the holdings come to."""
 
-    value_usd: Decimal
-    securities_usd: Decimal
-    cash_usd: Decimal
-    cash_weight: Decimal | None
-    cash_target: Decimal | None
-    cost_usd: Decimal
-    gain_usd: Decimal
+    value_usd: Dollars
+    securities_usd: Dollars
+    cash_usd: Dollars
+    cash_weight: Fraction | None
+    cash_target: Fraction | None
+    cost_usd: Dollars
+    gain_usd: Dollars
     is_partial: bool = Field(description="Some holdings have no price and are left out of every total.")
     missing: list[str] = Field(description="Symbols without a price.")
     stale: list[str] = Field(description="Symbols with an old price.")
@@ -82,9 +81,9 @@ class SliceOut(_Out):
     """One part of the whole."""
 
     name: str
-    value_usd: Decimal
-    weight: Decimal | None
-    target_weight: Decimal | None
+    value_usd: Dollars
+    weight: Fraction | None
+    target_weight: Fraction | None
     holdings: int
 
 
@@ -110,10 +109,10 @@ class LotOut(_Out):
     status: Literal["open", "closed"]
     opened_on: date
     closed_on: date | None
-    quantity: Decimal
-    cost_usd: Decimal
-    worth_usd: Decimal | None = Field(description="Value of an open lot at the last close, proceeds of a closed one.")
-    gain_usd: Decimal | None
+    quantity: Shares
+    cost_usd: Dollars
+    worth_usd: Dollars | None = Field(description="Value of an open lot at the last close, proceeds of a closed one.")
+    gain_usd: Dollars | None
     term: Literal["short", "long"] = Field(description="Long: held for more than a year.")
     days_held: int
     long_from_on: date
@@ -122,8 +121,8 @@ class LotOut(_Out):
 class GainsOut(_Out):
     """Gains less losses by term."""
 
-    short_usd: Decimal
-    long_usd: Decimal
+    short_usd: Dollars
+    long_usd: Dollars
     is_partial: bool
 
 
@@ -153,9 +152,9 @@ class PeriodOut(_Out):
     annual_time_weighted: Ratio | None
     annual_money_weighted: Ratio | None
     annual_benchmark: Ratio | None
-    deposits_usd: Decimal
-    withdrawals_usd: Decimal
-    gain_usd: Decimal | None
+    deposits_usd: Dollars
+    withdrawals_usd: Dollars
+    gain_usd: Dollars | None
     notes: list[str]
 
 
@@ -185,7 +184,7 @@ class MonthOut(_Out):
 
 
 class SeriesOut(_Out):
-    """Parallel lists for charts, one entry a close. `index`, `benchmark` and `equal_weight` are 1 at the first close."""
+    """Parallel lists for charts, an entry a close. `index`, `benchmark` and `equal_weight` begin at 1."""
 
     on: list[date]
     value_usd: list[float]
@@ -202,7 +201,7 @@ class FlowOut(_Out):
     account_id: int
     booked_on: date
     kind: str
-    amount_usd: Decimal
+    amount_usd: Dollars
 
 
 class PerformanceOut(_Out):
@@ -223,8 +222,8 @@ class TradeOut(_Out):
     instrument_id: int
     symbol: str
     side: Literal["buy", "sell"]
-    quantity: Decimal
-    value_usd: Decimal
+    quantity: Shares
+    value_usd: Dollars
 
 
 class GapOut(_Out):
@@ -233,9 +232,9 @@ class GapOut(_Out):
     instrument_id: int
     symbol: str
     name: str
-    weight: Decimal
-    target_weight: Decimal
-    difference: Decimal
+    weight: Fraction
+    target_weight: Fraction
+    difference: Fraction
     is_off: bool
     trade: TradeOut | None
 
@@ -245,14 +244,14 @@ class AccountDriftOut(_Out):
 
     account_id: int
     account: str | None
-    value_usd: Decimal
+    value_usd: Dollars
     target_on: date | None
     strategy: str | None
-    threshold: Decimal | None
-    total: Decimal | None = Field(description="Half the sum of absolute differences, cash included.")
-    cash_weight: Decimal | None
-    cash_target: Decimal | None
-    cash_difference: Decimal | None
+    threshold: Fraction | None
+    total: Fraction | None = Field(description="Half the sum of absolute differences, cash included.")
+    cash_weight: Fraction | None
+    cash_target: Fraction | None
+    cash_difference: Fraction | None
     off_count: int | None
     gaps: list[GapOut]
     trades: list[TradeOut] = Field(description="What would remove the drift, sales first; before the night's rules.")
@@ -263,7 +262,7 @@ class DriftOut(_Out):
     """Drift by account, and of all together weighted with their values."""
 
     subject: SubjectOut
-    total: Decimal | None
+    total: Fraction | None
     off_count: int | None
     accounts: list[AccountDriftOut]
 
@@ -319,11 +318,11 @@ class AccountSummaryOut(_Out):
     status: str | None
     halted_reason: str | None
     taxation: str | None
-    value_usd: Decimal
+    value_usd: Dollars
     is_partial: bool
-    cash_usd: Decimal
+    cash_usd: Dollars
     strategy: str | None
-    drift: Decimal | None
+    drift: Fraction | None
     off_count: int | None
     health: float | None
 
@@ -337,7 +336,7 @@ class SummaryOut(_Out):
     day: PeriodOut
     year_to_date: PeriodOut
     inception: PeriodOut
-    drift: Decimal | None
+    drift: Fraction | None
     off_count: int | None
     health: float | None
     health_why: str | None
@@ -349,8 +348,8 @@ class SummaryOut(_Out):
 class DriftClassOut(_Out):
     """Accounts by drift."""
 
-    from_drift: Decimal
-    to_drift: Decimal | None
+    from_drift: Fraction
+    to_drift: Fraction | None
     accounts: int
 
 
@@ -360,9 +359,9 @@ class PracticeOut(_Out):
     as_of: date
     clients: int
     accounts: int
-    value_usd: Decimal
-    cash_usd: Decimal
-    day_change_usd: Decimal | None
+    value_usd: Dollars | None = Field(description="Null where no account's value is known.")
+    cash_usd: Dollars | None
+    day_change_usd: Dollars | None
     clients_off_plan: int
     accounts_drift_unknown: int
     halted_accounts: int

@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from api.schemas.figures import Dollars, Figure, Fraction
+
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 Note = Annotated[str, StringConstraints(max_length=4000)]
 Number = Annotated[int, Field(ge=1, le=2**63 - 1)]
@@ -38,12 +40,12 @@ class Standing(Read):
     """
 
     session_on: date | None = Field(description="The session that these figures are of.")
-    value_usd: Decimal | None
-    cash_usd: Decimal | None
-    day_change_usd: Decimal | None = Field(description="Against the session before.")
-    year_return: Decimal | None = Field(description="Time-weighted, since the turn of the year; 0.05 is 5 %.")
-    drift: Decimal | None = Field(
+    value_usd: Dollars | None
+    cash_usd: Dollars | None
+    day_change_usd: Dollars | None = Field(description="Against the session before.")
+    year_return: Fraction | None = Field(description="Time-weighted, since the turn of the year; 0.05 is 5 %.")
+    drift: Fraction | None = Field(
         description="Half the sum of the differences between actual and target weights, cash included."
     )
     off_plan_count: int | None = Field(description="Holdings that are off by more than the mandate's threshold.")
-    health_score: Decimal | None = Field(description="0 to 100.")
+    health_score: Figure | None = Field(description="0 to 100.")

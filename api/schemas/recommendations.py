@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from api.schemas.figures import Dollars, Fraction, PriceUsd, Shares
 from api.schemas.practice import Given, Name, Number, Read
 
 Side = Literal["buy", "sell"]
@@ -28,12 +29,12 @@ class RecommendationOut(Read):
     strategy: str = Field(examples=["momentum_largecap"])
     session_on: date = Field(description="The night that proposed it; it is meant for the next open.")
     side: Side
-    quantity: Decimal = Field(description="Whole shares.")
-    proposed_quantity: Decimal | None = Field(description="What the night proposed, where a person set another.")
-    reference_price: Decimal
-    value_usd: Decimal
-    weight_before: Decimal
-    weight_after: Decimal
+    quantity: Shares = Field(description="Whole shares.")
+    proposed_quantity: Shares | None = Field(description="What the night proposed, where a person set another.")
+    reference_price: PriceUsd
+    value_usd: Dollars
+    weight_before: Fraction
+    weight_after: Fraction
     reason: str
     status: RecommendationStatus = Field(
         description="`refused` by a rule, `expired` once its open is over; only `proposed` ones can be decided."
@@ -61,8 +62,8 @@ class Objection(Read):
 class Gain(Read):
     """Gains that sales would realise by the open lots, oldest first; losses are negative."""
 
-    short_term_usd: Decimal
-    long_term_usd: Decimal = Field(description="Of shares held for more than a year.")
+    short_term_usd: Dollars
+    long_term_usd: Dollars = Field(description="Of shares held for more than a year.")
 
 
 class Driver(Read):
@@ -164,8 +165,8 @@ class AllocationWhy(Read):
 
     allocator: str
     reason: str
-    weight: Decimal
-    cash_weight: Decimal
+    weight: Fraction
+    cash_weight: Fraction
     model: ModelWhy | None
 
 
@@ -181,8 +182,8 @@ class Adjustment(Read):
 class TargetWhy(Read):
     """The weight under the client's mandate."""
 
-    weight: Decimal
-    cash_weight: Decimal
+    weight: Fraction
+    cash_weight: Fraction
     adjustments: list[Adjustment]
     mandate: Text | None
 
@@ -222,9 +223,9 @@ class Why(Read):
 class RecommendationShown(RecommendationOut):
     """One proposed trade with estimates, what stands in its way now, and the whole why."""
 
-    cost_usd: Decimal | None = Field(description="Estimate: half the spread, impact and commission.")
+    cost_usd: Dollars | None = Field(description="Estimate: half the spread, impact and commission.")
     gain: Gain
-    tax_usd_max: Decimal = Field(
+    tax_usd_max: Dollars = Field(
         description="The most that may be due: highest federal rates, no state; 0 in accounts that are not taxable."
     )
     objections: list[Objection] = Field(description="Why it cannot be approved alone, as the account stands now.")
@@ -241,17 +242,17 @@ class Effect(Read):
     recommendation_ids: list[int]
     buys: int
     sells: int
-    buy_usd: Decimal
-    sell_usd: Decimal
-    cost_usd: Decimal
+    buy_usd: Dollars
+    sell_usd: Dollars
+    cost_usd: Dollars
     gain: Gain
-    tax_usd_max: Decimal
-    value_usd: Decimal | None
-    cash_usd_before: Decimal | None
-    cash_usd_after: Decimal | None
-    cash_weight_before: Decimal | None
-    cash_weight_after: Decimal | None
-    turnover: Decimal | None = Field(description="Both sides, as a share of the account.")
+    tax_usd_max: Dollars
+    value_usd: Dollars | None
+    cash_usd_before: Dollars | None
+    cash_usd_after: Dollars | None
+    cash_weight_before: Fraction | None
+    cash_weight_after: Fraction | None
+    turnover: Fraction | None = Field(description="Both sides, as a share of the account.")
     objections: list[Objection] = Field(description="Any objection keeps the whole account from being approved.")
 
 
@@ -286,10 +287,10 @@ class Preview(Read):
     recommendation_ids: list[int]
     accounts: list[Effect]
     approvable: int = Field(description="Recommendations of accounts without any objection.")
-    buy_usd: Decimal
-    sell_usd: Decimal
-    cost_usd: Decimal
-    tax_usd_max: Decimal
+    buy_usd: Dollars
+    sell_usd: Dollars
+    cost_usd: Dollars
+    tax_usd_max: Dollars
 
 
 class ManyApprovals(Selection):

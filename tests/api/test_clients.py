@@ -161,7 +161,7 @@ class TestAddClient:
             False,
         )
         mandate = as_role("advisor").get(f"/api/v1/accounts/{account['account_id']}/mandate").json()
-        assert (mandate["cash_weight_min"], mandate["version"]) == ("0.20000000", 1)
+        assert (mandate["cash_weight_min"], mandate["version"]) == ("0.2", 1)
         assert [row["email"] for row in shown["advisors"]] == ["advisor@firm.example"]
         assert as_role("other_advisor").get(f"{URL}/{shown['client_id']}").status_code == 404
 

@@ -53,7 +53,7 @@ class TestMandate:
         (now,) = answer["breaches_now"]
         assert (now["limit"], now["subject"], now["measured"]) == ("position_weight_max", "OIL", "0.16666667")
         (then,) = answer["breaches_then"]
-        assert (then["limit"], then["measured"], then["allowed"]) == ("cash_weight_min", "0.83333333", "0.90000000")
+        assert (then["limit"], then["measured"], then["allowed"]) == ("cash_weight_min", "0.83333333", "0.9")
         assert (answer["version"], answer["is_change"]) == (2, True)
         assert client.get(f"{API}/accounts/{held}/mandate").json()["version"] == 1
 
@@ -86,7 +86,7 @@ class TestMandate:
     def test_defaults_by_tolerance(self, as_role: AsRole) -> None:
         defaults = as_role("viewer").get(f"{API}/mandates/defaults").json()
         assert {name: limits["cash_weight_min"] for name, limits in defaults.items()} == {
-            "conservative": "0.10",
+            "conservative": "0.1",
             "balanced": "0.05",
             "growth": "0.02",
         }

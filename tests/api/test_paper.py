@@ -115,7 +115,7 @@ class TestReset:
         assert (closed["status"], closed["name"]) == ("closed", f"{account['name']} (until {NIGHT_OF}, no. {key})")
         assert (opened["name"], opened["cash_usd"], opened["status"]) == (account["name"], "50000.00", "active")
         path = f"{API}/accounts/{opened['account_id']}"
-        assert client.get(f"{path}/mandate").json()["cash_weight_min"] == "0.50000000"
+        assert client.get(f"{path}/mandate").json()["cash_weight_min"] == "0.5"
         assert [row["value"] for row in client.get(f"{path}/restrictions").json()] == ["Industrials"]
         statement = client.get(f"{API}/paper/{key}/statement", params={"from": "2017-01-01", "to": "2018-01-01"}).json()
         assert statement["closing_cash_usd"] == "100000.00", "history is kept"

@@ -150,7 +150,7 @@ class TestPages:
         assert len(as_role("advisor").get(place, params={"year": 2017}).json()["lots"]) == 1
         assert as_role("advisor").get(place, params={"year": 2016}).json()["lots"] == []
         closed = as_role("advisor").get(place, params={"status": "closed"}).json()
-        assert (closed["lots"], closed["gains"]["short_usd"]) == ([], "0")
+        assert (closed["lots"], closed["gains"]["short_usd"]) == ([], "0.00")
 
     def test_files_open_in_a_spreadsheet_and_run_nothing(self, as_role: AsRole, firm: Firm) -> None:
         for word, rows in (("holdings", 2), ("lots", 1)):
@@ -171,7 +171,7 @@ class TestPages:
         assert sum(one["accounts"] for one in firm_wide["drift_classes"]) == 2
         assert firm_wide["series"]["value_usd"] == [2_000_000.0, 2_002_000.0]
         nobody = as_role("viewer").get(f"{BASE}/practice").json()
-        assert (nobody["clients"], nobody["value_usd"], nobody["series"]["on"]) == (0, "0", [])
+        assert (nobody["clients"], nobody["value_usd"], nobody["series"]["on"]) == (0, "0.00", [])
 
     def test_peers_need_five(self, as_role: AsRole, firm: Firm) -> None:
         found = as_role("advisor").get(f"{BASE}/clients/{firm.clients['advisor']}/peers").json()
