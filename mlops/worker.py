@@ -10,18 +10,19 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from importlib import import_module
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from core.config import get_settings, name_connections
 from core.errors import Cancelled, InputError, Refused
 from core.jobs import Ticket
 from core.log import bind_log, configure_logs, get_logger
 from database.faults import is_passing
-from database.session import transaction
+from database.session import dispose, transaction
 from jobs import lease
 from jobs.lease import Held
 from mlops.joblog import LogLines, listen_to_log
@@ -33,6 +34,34 @@ _log = get_logger("mlops")
 
 class Stopped(BaseException):
     """The process was told to end: the job goes back, to be begun again."""
+
+
+class _Stop:
+    """Whether this process was told to end. Only the job's own work is broken off by it, not the writing behind it."""
+
+    def __init__(self) -> None:
+        self.is_asked = False
+        self._is_at_work = False
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Here it may be broken off."""
+        if self.is_asked:
+            raise Stopped
+        self._is_at_work = True
+        try:
+            yield
+        finally:
+            self._is_at_work = False
+
+    def __call__(self, _signum: int, _frame: FrameType | None) -> None:
+        """What SIGTERM does."""
+        self.is_asked = True
+        if self._is_at_work:
+            raise Stopped
+
+
+_stop = _Stop()
 
 
 def work_on(job_id: int, *, pace: Pace | None = None) -> str:
@@ -62,7 +91,8 @@ def _perform(held: Held, watch: "Watch", pace: Pace) -> Callable[[], str]:
     try:
         job = held.kind.model_validate(held.payload)
         work = import_module(f"mlops.jobs.{held.kind.name.replace('-', '_')}")
-        result = work.perform(job, Ticket(held.job_id, held.origin_id, held.actor, watch.progress))
+        with _stop.at_work():
+            result = work.perform(job, Ticket(held.job_id, held.origin_id, held.actor, watch.progress))
         if not isinstance(result, dict | None):
             raise TypeError(f"{held.kind.name} answers {type(result).__name__}: a job's result is a dict or None")
     except Cancelled as reason:
@@ -70,9 +100,10 @@ def _perform(held: Held, watch: "Watch", pace: Pace) -> Callable[[], str]:
     except (Refused, InputError) as reason:
         return _closing(held, "refused", str(reason))
     except Stopped:
-        return _giving_back(held, "its worker was told to stop", 0.0, counts=False)
+        return _giving_back_unfinished(held)
     except Exception as error:  # noqa: BLE001 whatever the job raises is its outcome
-        return _after(error, held, pace)
+        # Broken off in the middle of a library, what comes out may be that library's complaint about it.
+        return _giving_back_unfinished(held) if _stop.is_asked else _after(error, held, pace)
     return _succeeding(held, result)
 
 
@@ -99,6 +130,11 @@ def _closing(held: Held, status: str, error: str) -> Callable[[], str]:
             return status if lease.close(session, held, status=status, error=error) else "taken away"
 
     return record
+
+
+def _giving_back_unfinished(held: Held) -> Callable[[], str]:
+    dispose()  # a connection may have been left in the middle of a statement
+    return _giving_back(held, "its worker was told to stop", 0.0, counts=False)
 
 
 def _giving_back(held: Held, error: str, pause_s: float, *, counts: bool = True) -> Callable[[], str]:
@@ -223,15 +259,8 @@ def main(words: list[str], *, pace: Pace | None = None) -> int:
 def do(job_id: int, *, pace: Pace | None = None) -> str:
     """Do the job in this process, which does nothing else; told to stop, it gives the job back."""
     name_connections(lease.connections_of(job_id))
-    signal.signal(signal.SIGTERM, _stop_now)
-    try:
-        return work_on(job_id, pace=pace)
-    except Stopped:
-        return "stopped"  # between two steps of ours: the row goes stale, and the job is begun again
-
-
-def _stop_now(_signum: int, _frame: FrameType | None) -> NoReturn:
-    raise Stopped
+    signal.signal(signal.SIGTERM, _stop)
+    return work_on(job_id, pace=pace)
 
 
 if __name__ == "__main__":

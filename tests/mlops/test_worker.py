@@ -1,5 +1,7 @@
 """One job in this process: what becomes of its row, whatever the job does."""
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -124,6 +126,32 @@ class TestOutcomes:
         assert work_on(job_id, pace=FAST) == "given back"
         job = row(job_id)
         assert (job.status, job.attempt, job.attempts_max) == ("queued", 1, 4)
+
+    def test_stop_in_the_middle_of_a_library_is_no_fault_of_the_job(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As psycopg does: broken off, it complains about the state of its connection instead."""
+        monkeypatch.setattr(worker, "_stop", worker._Stop())
+        monkeypatch.setenv("PGAPPNAME", "restored after the test")
+
+        def work(_: Job, __: Ticket) -> None:
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(10)
+            finally:
+                raise ValueError("connection in transaction status ACTIVE")
+
+        stand_in(monkeypatch, work)
+        before = signal.getsignal(signal.SIGTERM)
+        try:
+            assert worker.do(ask(BuildFeatures()), pace=FAST) == "given back"
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    def test_stop_before_the_work_begins(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        stop_asked = worker._Stop()
+        stop_asked.is_asked = True
+        monkeypatch.setattr(worker, "_stop", stop_asked)
+        stand_in(monkeypatch, raising(AssertionError("must not be called")))
+        assert work_on(ask(BuildFeatures()), pace=FAST) == "given back"
 
     def test_result_that_is_no_dict_fails(self, monkeypatch: pytest.MonkeyPatch) -> None:
         stand_in(monkeypatch, lambda job, ticket: [1])
