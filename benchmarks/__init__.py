@@ -12,4 +12,5 @@ BENCHMARKS: tuple[str, ...] = (
     "inference",
     "gate",
     "drift",
+    "api",
 )
