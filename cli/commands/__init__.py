@@ -26,6 +26,7 @@ COMMANDS = {
     "replay": "Run the nightly verbs over a stretch of history.",
     "job": "Show jobs and what they tell; ask for one, stop it, try it again.",
     "orders": "Show a night's recommendations; approve or reject what waits for a person.",
+    "kill": "Stop orders from leaving: of a client, a strategy or the whole firm.",
     "explain": "Trace an order back to its reason, models, features and data.",
     "client": "Add and list clients.",
 }

@@ -8,6 +8,7 @@ from auth import people
 from auth.second_factor import reseal_second_factors
 from cli.arguments import JsonFlag
 from cli.output import print_json, print_table, say
+from cli.welcome import sample_sign_ins
 from database.session import transaction
 
 group = typer.Typer(no_args_is_help=True)
@@ -64,9 +65,8 @@ def add(
 
 @group.command("sample")
 def sample(as_json: JsonFlag = False) -> None:
-    """Add the sample firm's people, one of every role; passwords are told once."""
-    with transaction() as session:
-        found = people.sample_people(session)
+    """Add the sample firm's people, one of every role, with clients to look after; passwords are told once."""
+    found = sample_sign_ins()
     if as_json:
         print_json(found)
         return
@@ -74,6 +74,7 @@ def sample(as_json: JsonFlag = False) -> None:
         "sample people",
         ["e-mail", "role", "password"],
         [(one.email, one.role, one.password or "told before") for one in found],
+        caption="" if found else "somebody can sign in already, or this is production: `acis people add`",
     )
 
 
