@@ -9,7 +9,7 @@ from core.jobs import Job
 from database.queries import jobs as queries
 from database.session import Session
 from database.tables.jobs import QueuedJob
-from jobs.service import submit, submit_due
+from jobs.service import submit, submit_due, try_again
 from jobs.timetable import TIMETABLE, Entry, entry_named, latest_due, next_due
 
 ACTOR = "timetable"
@@ -47,6 +47,14 @@ def raise_due(session: Session) -> list[int]:
         if job_id is not None:
             raised.append(job_id)
     return raised
+
+
+def raise_again(session: Session, *, name: str, due_on: date) -> int | None:
+    """Ask once more for a job of the timetable that was refused, its reason being gone; None where there is none."""
+    job = queries.find_due(session, name=name, due_on=due_on)
+    if job is None or job.status != "refused" or queries.open_retry(session, origin_id=job.job_id) is not None:
+        return None
+    return try_again(session, job_id=job.job_id, actor=ACTOR, requested_by=None).job_id
 
 
 def _lateness(late: timedelta) -> str | None:

@@ -363,6 +363,11 @@ def known_since(session: Session, *, names: Collection[str], now: datetime) -> d
     return {row[0]: row[1] for row in rows}
 
 
+def find_due(session: Session, *, name: str, due_on: date) -> QueuedJob | None:
+    """The timetable's job of this name and day."""
+    return session.scalar(select(QueuedJob).where(QueuedJob.name == name, QueuedJob.due_on == due_on))
+
+
 def last_due(session: Session) -> dict[str, date]:
     """The newest day for which each job of the timetable was asked for."""
     rows = session.execute(

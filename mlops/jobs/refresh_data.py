@@ -5,13 +5,16 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from clients.service import PAPER_BOOK
 from core.clock import now, today_in_new_york
 from core.config import get_settings
 from core.errors import InputError
-from core.jobs import RefreshData, Ticket
+from core.jobs import Nightly, RefreshData, Ticket
 from core.log import get_logger
 from core.progress import Progress, silent
-from database.session import transaction
+from database.queries.runs import find_run
+from database.session import Session, transaction
+from jobs.schedule import raise_again
 from market_data.service import data_status, import_files
 
 SETTLED_S = 60  # a file that was written a moment ago may not be whole
@@ -21,7 +24,10 @@ _log = get_logger("mlops")
 
 @dataclass(frozen=True)
 class Refresh:
-    """What a refresh did. `rows_changed` counts rows that were new or different; `refused` says why, by file."""
+    """What a refresh did. `rows_changed` counts rows that were new or different; `refused` says why, by file.
+
+    `night_job_id` is the night that had been refused for want of these bars and is asked for again.
+    """
 
     files: int
     already_loaded: int
@@ -29,6 +35,7 @@ class Refresh:
     refused: dict[str, str]
     newest_bars_on: date | None
     note: str
+    night_job_id: int | None = None
 
 
 def run_refresh_data(*, progress: Progress = silent) -> Refresh:
@@ -52,7 +59,16 @@ def run_refresh_data(*, progress: Progress = silent) -> Refresh:
     progress("refresh data", len(files), len(files))
     with transaction() as session:
         newest = data_status(session, as_of=today_in_new_york()).last_session_on
-    return Refresh(len(files), already, changed, refused, newest, _note(len(files), already))
+        night = None if newest is None else _raise_night(session, newest)
+    return Refresh(len(files), already, changed, refused, newest, _note(len(files), already), night)
+
+
+def _raise_night(session: Session, newest: date) -> int | None:
+    """The night of the newest bars, where the timetable asked for it before they were there."""
+    run = find_run(session, job=Nightly.name, as_of=newest, book=PAPER_BOOK)
+    if run is not None and run.status == "succeeded":
+        return None
+    return raise_again(session, name=Nightly.name, due_on=newest)
 
 
 def _settled(folder: Path) -> list[Path]:

@@ -40,7 +40,7 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("line", "message"),
         [
-            ("nigthly", "unknown command 'nigthly'; known: audit, client, data, demo"),
+            ("nigthly", "unknown command 'nigthly'; known: api, audit, client, data, demo"),
             ("nightly --as-of 2017-07-04", "2017-07-04 is not a trading session; the previous one is 2017-07-03"),
             ("nightly --as-of yesterday", "--as-of is 'yesterday': give a date as YYYY-MM-DD"),
             ("nightly --as-of 2017-06-30", "book 'paper' has no accounts"),

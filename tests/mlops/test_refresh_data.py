@@ -8,7 +8,10 @@ import pytest
 
 from core.clock import now
 from core.config import get_settings
-from core.jobs import RefreshData, Ticket
+from core.jobs import Nightly, RefreshData, Ticket
+from database.session import transaction
+from database.tables.jobs import QueuedJob
+from jobs.service import submit_due
 from mlops.jobs.refresh_data import SETTLED_S, perform, run_refresh_data
 
 pytestmark = pytest.mark.usefixtures("committed_database")
@@ -44,3 +47,20 @@ class TestRefreshData:
         assert list(first.refused) == ["AAA.csv"]
         again = run_refresh_data()
         assert (again.already_loaded, again.rows_changed) == (1, 0)
+
+
+class TestNight:
+    def test_a_night_that_lacked_its_bars_is_asked_for_again_once(self) -> None:
+        day = date(2017, 7, 3)
+        with transaction() as session:
+            refused = submit_due(session, Nightly(as_of=day), due_on=day, actor="timetable")
+            assert refused is not None
+            session.get_one(QueuedJob, refused).status = "refused"
+            session.get_one(QueuedJob, refused).finished_at = now()
+        put("NIGHT.csv", BARS.replace("2017-06-29", "2017-07-03"))
+        found = run_refresh_data()
+        assert found.newest_bars_on == day
+        with transaction() as session:
+            again = session.get_one(QueuedJob, found.night_job_id)
+            assert (again.name, again.payload, again.retry_of) == ("nightly", {"as_of": "2017-07-03"}, refused)
+        assert run_refresh_data().night_job_id is None
