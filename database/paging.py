@@ -9,7 +9,20 @@ from decimal import Decimal
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Column, ColumnElement, Row, Select, SQLColumnExpression, and_, func, literal, or_, select, tuple_
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Join,
+    Row,
+    Select,
+    SQLColumnExpression,
+    and_,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+)
 
 from core.errors import InputError
 from database.session import Session
@@ -54,10 +67,17 @@ def read_page(
     order, after = (column.desc(), key.desc()) if descending else (column.asc(), key.asc())
     if _may_be_null(column, key):
         order = order.nulls_last()  # said without need it would keep the database from walking an index backwards
-    page = query.add_columns(column.label("sort_value"), key.label("sort_key"))
+    page = query
     if cursor is not None:
         page = page.where(_beyond(column, key, descending, *_read(cursor, sort, column, key)))
-    rows = session.execute(page.order_by(order, after).limit(limit + 1)).all()
+    if isinstance(query.get_final_froms()[0], Join):
+        # First whose rows, then what stands beside them: what a list only shows is joined to a page, not to all.
+        chosen = page.with_only_columns(key).order_by(order, after).limit(limit + 1).correlate(None)
+        page = query.where(key.in_(chosen))
+    else:
+        page = page.limit(limit + 1)
+    shown = page.add_columns(column.label("sort_value"), key.label("sort_key")).order_by(order, after)
+    rows = session.execute(shown).all()
     more = len(rows) > limit
     rows = rows[:limit]
     total = None

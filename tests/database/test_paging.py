@@ -28,6 +28,13 @@ THINGS = Table(
     Column("rank", Integer, nullable=False),
     prefixes=["temporary"],
 )
+LABELS = Table(
+    "labels",
+    THINGS.metadata,
+    Column("rank", Integer, primary_key=True),
+    Column("label", String),
+    prefixes=["temporary"],
+)
 SORTS: dict[str, Any] = {name: THINGS.c[name] for name in ("name", "amount", "score", "day", "at", "rank", "thing_id")}
 # Few values, so that ties are the rule; NULLs among them.
 ROWS = st.lists(
@@ -51,7 +58,8 @@ SORT = st.builds(lambda sign, name: f"{sign}{name}", st.sampled_from(["", "-"]),
 @pytest.fixture
 def things(session: Session) -> Iterator[Session]:
     """An empty table of every kind of column."""
-    THINGS.create(session.connection())
+    THINGS.metadata.create_all(session.connection())
+    session.execute(LABELS.insert(), [{"rank": 1, "label": "first"}, {"rank": 3, "label": None}])
     yield session
     session.rollback()
 
@@ -62,15 +70,19 @@ def put(session: Session, rows: list[dict[str, Any]]) -> None:
         session.execute(THINGS.insert(), [{"thing_id": number, **row} for number, row in enumerate(rows, 1)])
 
 
-def read(session: Session, sort: str, limit: int, cursor: str | None = None) -> Page:
+def read(session: Session, sort: str, limit: int, cursor: str | None = None, *, joined: bool = False) -> Page:
     query = select(THINGS.c.thing_id)
-    return read_page(session, query, sorts=SORTS, key=THINGS.c.thing_id, sort=sort, limit=limit, cursor=cursor)
+    sorts = SORTS
+    if joined:
+        query = query.add_columns(LABELS.c.label).join(LABELS, LABELS.c.rank == THINGS.c.rank, isouter=True)
+        sorts = {**SORTS, "label": LABELS.c.label}
+    return read_page(session, query, sorts=sorts, key=THINGS.c.thing_id, sort=sort, limit=limit, cursor=cursor)
 
 
-def walk(session: Session, sort: str, limit: int) -> Iterator[list[int]]:
+def walk(session: Session, sort: str, limit: int, *, joined: bool = False) -> Iterator[list[int]]:
     cursor = None
     while True:
-        page = read(session, sort, limit, cursor)
+        page = read(session, sort, limit, cursor, joined=joined)
         yield [row.thing_id for row in page.rows]
         if page.next is None:
             return
@@ -90,15 +102,27 @@ SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], m
 
 class TestReadPage:
     @SHARED
-    @given(rows=ROWS, sort=SORT, limit=st.integers(1, 8))
+    @given(rows=ROWS, sort=SORT, limit=st.integers(1, 8), joined=st.booleans())
     def test_every_row_once_and_in_order(
-        self, things: Session, rows: list[dict[str, Any]], sort: str, limit: int
+        self, things: Session, rows: list[dict[str, Any]], sort: str, limit: int, joined: bool
     ) -> None:
         put(things, rows)
-        pages = list(walk(things, sort, limit))
+        pages = list(walk(things, sort, limit, joined=joined))
         assert [number for page in pages for number in page] == in_order(things, sort)
         assert all(len(page) == limit for page in pages[:-1])
         assert len(rows) == 0 or pages[-1]
+
+    @SHARED
+    @given(rows=ROWS, down=st.booleans(), limit=st.integers(1, 8))
+    def test_sorted_by_what_stands_beside_a_row(
+        self, things: Session, rows: list[dict[str, Any]], down: bool, limit: int
+    ) -> None:
+        """A column of another table that not every row has, though it is a column that takes a value always."""
+        put(things, rows)
+        seen = [number for page in walk(things, "-label" if down else "label", limit, joined=True) for number in page]
+        with_label = [number for number, row in enumerate(rows, 1) if row["rank"] == 1]
+        without = [number for number, row in enumerate(rows, 1) if row["rank"] != 1]
+        assert seen == (with_label[::-1] + without[::-1] if down else with_label + without)
 
     @SHARED
     @given(rows=ROWS, added=ROWS, sort=SORT, limit=st.integers(1, 5))
