@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 
 from core.errors import AcisError, NotSignedIn, StillAtWork, TooMany, Unreachable
 from core.log import current_request_id, get_logger
+from database.faults import is_passing
 from database.session import DatabaseError, is_bad_value
 
 MEDIA_TYPE = "application/problem+json"
@@ -89,11 +90,13 @@ async def on_database(_: Request, error: Exception) -> JSONResponse:
     if is_bad_value(error):
         return problem(422, "input", "a value holds what no text can, such as the character zero: leave it out")
     _log.error("database", error=str(error), kind=type(error).__name__)
-    return unreachable("too much is asked of the database just now: try again in a moment")
+    if is_passing(error):
+        return unreachable("too much is asked of the database just now: try again in a moment")
+    return problem(500, "internal", _OURS)
 
 
 _OURS = "something of ours is broken; it is in the log under this request's number"
-# SQLSTATE classes: bad data, broken constraints, no right to the row. All else means: not now.
+# SQLSTATE classes: bad data, broken constraints, no right to the row. Of all else, what passes means: not now.
 _REFUSALS = (
     ("22", (422, "input", "a value is out of the range that can be stored: give a smaller one")),
     ("23505", (409, "refused", "there is one like it already: change that one, or give another name or number")),

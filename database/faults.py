@@ -20,8 +20,9 @@ _ALWAYS = (
     TimeoutError,
     MemoryError,
 )
-# Connection lost, transaction rolled back by the server, out of resources, server going down, system error.
-_STATES = ("08", "40", "53", "57", "58")
+# Connection lost, transaction rolled back by the server, out of resources, lock not to be had, server going down,
+# system error.
+_STATES = ("08", "40", "53", "55P03", "57", "58")
 
 
 def is_passing(error: BaseException) -> bool:
