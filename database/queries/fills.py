@@ -129,8 +129,9 @@ def _trades(filters: TradeFilters) -> Any:
         .select_from(Fill)
         .join(Order, Order.order_id == Fill.order_id)
         .join(Account, Account.account_id == Order.account_id)
-        .join(Client, Client.client_id == Account.client_id)
-        .join(Instrument, Instrument.instrument_id == Order.instrument_id)
+        # Every row has these; joined outwardly, the database leaves out those that a count or a sort does not name.
+        .outerjoin(Client, Client.client_id == Account.client_id)
+        .outerjoin(Instrument, Instrument.instrument_id == Order.instrument_id)
         .outerjoin(Recommendation, Recommendation.recommendation_id == Order.recommendation_id)
         .outerjoin(Target, Target.target_id == Recommendation.target_id)
         .where(Account.kind != "replay")

@@ -290,8 +290,9 @@ def _orders() -> Any:
         )
         .select_from(Order)
         .join(Account, Account.account_id == Order.account_id)
-        .join(Client, Client.client_id == Account.client_id)
-        .join(Instrument, Instrument.instrument_id == Order.instrument_id)
+        # Every row has these; joined outwardly, the database leaves out those that a count or a sort does not name.
+        .outerjoin(Client, Client.client_id == Account.client_id)
+        .outerjoin(Instrument, Instrument.instrument_id == Order.instrument_id)
         .outerjoin(Recommendation, Recommendation.recommendation_id == Order.recommendation_id)
         .outerjoin(Target, Target.target_id == Recommendation.target_id)
         .where(Account.kind != "replay")
@@ -318,9 +319,10 @@ def _narrowed(query: Select[Any], filters: Filters) -> Select[Any]:
     query = (
         query.select_from(Recommendation)
         .join(Account, Account.account_id == Recommendation.account_id)
-        .join(Client, Client.client_id == Account.client_id)
-        .join(Instrument, Instrument.instrument_id == Recommendation.instrument_id)
-        .join(Target, Target.target_id == Recommendation.target_id)
+        # Every row has these; joined outwardly, the database leaves out those that a count or a sort does not name.
+        .outerjoin(Client, Client.client_id == Account.client_id)
+        .outerjoin(Instrument, Instrument.instrument_id == Recommendation.instrument_id)
+        .outerjoin(Target, Target.target_id == Recommendation.target_id)
         .where(Account.kind != "replay")
     )
     equal = {
