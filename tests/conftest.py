@@ -1,6 +1,7 @@
 """Real Postgres for every test: one database per worker, made from a migrated template, rolled back per test."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -12,6 +13,10 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session, sessionmaker
 
+import api.cache
+import auth.audit
+import auth.tokens
+import auth.vault
 import core.config
 import database.session
 from core.clock import fixed_clock
@@ -21,6 +26,9 @@ from database.schema import migrate
 from database.session import API_ROLE, as_role, with_database
 
 os.environ["ACIS_ENVIRONMENT"] = "test"
+# A test that asks for no database gets none: never the one that somebody works with in this checkout.
+os.environ["DATABASE_URL"] = "postgresql://nobody@127.0.0.1:9/none"
+os.environ["ACIS_VAR_DIR"] = str(Path(tempfile.gettempdir()) / "acis-tests-without-a-folder")
 # A test asks more often than a person; those of the rate limit set their own.
 os.environ["ACIS_REQUESTS_PER_MINUTE"] = os.environ["ACIS_MACHINE_REQUESTS_PER_MINUTE"] = "1000000"
 hypothesis.settings.register_profile("acis", deadline=None, derandomize=True, database=None)
@@ -107,12 +115,20 @@ def committed_database(
         patch.setenv("DATABASE_URL", url)
         patch.setenv("API_DATABASE_URL", as_role(url, API_ROLE))
         patch.setenv("ACIS_VAR_DIR", str(tmp_path_factory.mktemp("var")))
-        core.config.get_settings.cache_clear()
-        database.session.dispose()
+        _forget()
         yield url
-        database.session.dispose()
-    core.config.get_settings.cache_clear()
+    _forget()
     _drop_database(server, name)
+
+
+def _forget() -> None:
+    """What a process keeps of its database and folder: another module has others."""
+    core.config.get_settings.cache_clear()
+    database.session.dispose()
+    auth.tokens._secrets.cache_clear()
+    auth.vault._keys.cache_clear()
+    api.cache.comfort.cache_clear()
+    auth.audit._recent._seen.clear()
 
 
 @pytest.fixture(autouse=True)

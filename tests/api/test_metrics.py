@@ -39,7 +39,7 @@ class TestObserve:
         assert sample("acis_http_requests_total", **labels) == before + 3
         service.get("/nowhere/1"), service.get("/nowhere/2")
         assert sample("acis_http_requests_total", method="GET", route="(none)", status="404") >= 2
-        assert not re.search(r"900[012]|nowhere", metrics.render().decode())
+        assert not re.search(r"clients/900[012]|nowhere", metrics.render().decode())
 
     def test_in_flight_returns_to_nothing(self, service: TestClient) -> None:
         service.get("/health/live")

@@ -20,6 +20,7 @@ from database.queries.models import valid_models
 from database.queries.runs import exclusive_run
 from database.session import transaction
 from database.tables.backtests import Backtest
+from market_data.calendars import sessions_between
 from mlops import night
 from mlops.jobs.build_features import run_build_features
 from mlops.jobs.nightly import run_nightly
@@ -260,7 +261,6 @@ class TestReplay:
 class TestReplayJob:
     def test_keeps_what_the_book_went_through_and_names_no_account(self, report: dict[str, Any]) -> None:
         job = Replay(from_on=REPLAY[0], to_on=REPLAY[1])
-        days = [day for (day,) in rows("select distinct session_on from account_valuations order by 1")]
         with transaction() as session:
             job_id = queries.add_job(session, {"name": job.name, "payload": {}, "attempts_max": 1, "actor": "ada"})
             assert job_id is not None
@@ -272,7 +272,7 @@ class TestReplayJob:
         assert kept.measures is not None
         assert kept.series is not None
         assert kept.trades is not None
-        assert kept.series["sessions"] == [day.isoformat() for day in days if REPLAY[0] <= day <= REPLAY[1]]
+        assert kept.series["sessions"] == [day.isoformat() for day in sessions_between(*REPLAY)]
         assert (kept.series["portfolio"][0], len(kept.measures["months"])) == (1.0, 1)
         assert kept.measures["portfolio"]["sharpe"] is None
         assert len(kept.trades["symbol"]) > 0
