@@ -122,12 +122,12 @@ def performance_of(view: View, found: Performance) -> out.PerformanceOut:
     )
 
 
-def series_of(path: Path) -> out.SeriesOut:
+def series_of(path: Path) -> out.ValueSeriesOut:
     """The path as parallel lists."""
     index = path.index
     highest = np.maximum.accumulate(index) if len(index) else index
     start = path.benchmark[0] if len(path.benchmark) else math.nan
-    return out.SeriesOut(
+    return out.ValueSeriesOut(
         on=list(path.sessions),
         value_usd=path.values.tolist(),
         cash_usd=path.cash.tolist(),
@@ -164,7 +164,7 @@ def health_of(view: View, found: Health) -> out.HealthOut:
         score=found.score,
         why=found.why,
         components=_components(found),
-        steps=[out.StepOut.model_validate(one) for one in found.steps],
+        steps=[out.ImprovementOut.model_validate(one) for one in found.steps],
     )
 
 

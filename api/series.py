@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 
-from api.schemas.models import FoldImportanceOut, ImportancesOut, MeasureOut, SeriesOut
+from api.schemas.models import FoldImportanceOut, ImportancesOut, MeasureOut, ReturnSeriesOut
 from database.queries.trials import ReturnSeries
 from database.tables.drift import DriftReading
 from database.tables.models import ModelVersion
 
 
-def series_of(found: Mapping[str, ReturnSeries]) -> list[SeriesOut]:
+def series_of(found: Mapping[str, ReturnSeries]) -> list[ReturnSeriesOut]:
     """Each series with its days and returns, in the order given."""
     return [
-        SeriesOut(
+        ReturnSeriesOut(
             series=name,
             sessions=values.sessions.astype("datetime64[D]").tolist(),
             returns=values.returns.tolist(),

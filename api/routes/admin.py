@@ -12,11 +12,11 @@ from api.deps import Cursor, Limit, desk, needs
 from api.schemas.admin import (
     AuditOut,
     NightOut,
+    NightStepOut,
     OpenWorkOut,
     PartOut,
     PipelineOut,
     SettingOut,
-    StepOut,
     SystemHealthOut,
     VerificationOut,
     WaitingOut,
@@ -161,7 +161,7 @@ def _redis(answers: bool) -> Part:
 
 
 def _night(night: Night) -> NightOut:
-    run, steps = night.run, [StepOut.model_validate(step) for step in night.steps]
+    run, steps = night.run, [NightStepOut.model_validate(step) for step in night.steps]
     return NightOut(
         run_id=run.run_id,
         as_of=run.as_of,

@@ -17,8 +17,8 @@ from api.schemas.backtests import (
     DailyOut,
     EstimateOut,
     OptionsOut,
+    RegimeSpanOut,
     Request,
-    SpanOut,
     StrategyOptionOut,
 )
 from api.schemas.page import Page
@@ -99,7 +99,7 @@ def show_backtest_options(actor: Actor = needs("backtests.read")) -> OptionsOut:
                 strategy=name,
                 label=strategy.label,
                 spans=[
-                    SpanOut(scores=kind, from_on=spans[name][kind].first_on, to_on=spans[name][kind].last_on)
+                    RegimeSpanOut(scores=kind, from_on=spans[name][kind].first_on, to_on=spans[name][kind].last_on)
                     for kind in _SCORES
                 ],
             )

@@ -7,12 +7,12 @@ from fastapi import APIRouter, Query
 from api.deps import AsOf, Cursor, Limit, desk, needs
 from api.names import Symbol
 from api.schemas.data import (
+    BarGapOut,
     CoverageOut,
+    DataImportOut,
     DataStatusOut,
     FreshnessOut,
-    GapOut,
     GapsOut,
-    ImportOut,
     QuarantinedOut,
 )
 from api.schemas.page import Page
@@ -70,7 +70,7 @@ def show_data_gaps(symbol: Symbol, as_of: AsOf = None, actor: Actor = needs("dat
             last_on=found.last_on,
             bars=found.bars,
             sessions=found.sessions,
-            gaps=[GapOut.model_validate(gap) for gap in found.gaps],
+            gaps=[BarGapOut.model_validate(gap) for gap in found.gaps],
         )
 
 
@@ -82,11 +82,11 @@ def list_data_imports(
     limit: Limit = 50,
     cursor: Cursor = None,
     actor: Actor = needs("data.read"),
-) -> Page[ImportOut]:
+) -> Page[DataImportOut]:
     """The loads, newest first."""
     with desk(actor) as session:
         found = loads.page_batches(session, status=status, source=source, sort=sort, limit=limit, cursor=cursor)
-        return Page[ImportOut].of(found, lambda row: ImportOut.model_validate(row.ImportBatch))
+        return Page[DataImportOut].of(found, lambda row: DataImportOut.model_validate(row.ImportBatch))
 
 
 @router.get("/quarantine")

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Response
 from api.deps import Cursor, Limit, desk, needs
 from api.once import Once, do_once
 from api.schemas.fills import FillOut
-from api.schemas.orders import CancelIn, CancelOut, OrderOut, OrderShown, OrderState, StepOut
+from api.schemas.orders import CancelIn, CancelOut, OrderOut, OrderShown, OrderState, OrderStepOut
 from api.schemas.page import Page
 from api.schemas.recommendations import Side
 from auth.actor import Actor
@@ -77,7 +77,7 @@ def show_order(order_id: OrderId, actor: Actor = needs("orders.read")) -> OrderS
             {
                 **row._mapping,
                 "waits_because": why_it_waits(session, client_order_id=row.client_order_id, state=row.state),
-                "timeline": [StepOut.model_validate(step) for step in steps],
+                "timeline": [OrderStepOut.model_validate(step) for step in steps],
                 "fills": [FillOut.model_validate(fill) for fill in filled.rows],
             }
         )

@@ -83,7 +83,7 @@ class SystemHealthOut(BaseModel):
     parts: list[PartOut]
 
 
-class StepOut(BaseModel):
+class NightStepOut(BaseModel):
     """One step of a night."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -106,7 +106,7 @@ class NightOut(BaseModel):
     finished_at: datetime | None
     seconds: float = Field(description="Of the steps that are done.")
     counts: dict[str, Any] = Field(description="Orders, fills, refusals and the like; empty until it is over.")
-    steps: list[StepOut]
+    steps: list[NightStepOut]
 
 
 class OpenWorkOut(BaseModel):

@@ -96,7 +96,7 @@ class EstimateOut(BaseModel):
         )
 
 
-class SpanOut(BaseModel):
+class RegimeSpanOut(BaseModel):
     """From when to when a kind of scores can be tested on; null where there is nothing."""
 
     scores: Scores
@@ -109,7 +109,7 @@ class StrategyOptionOut(BaseModel):
 
     strategy: str
     label: str
-    spans: list[SpanOut]
+    spans: list[RegimeSpanOut]
 
 
 class OptionsOut(BaseModel):

@@ -41,7 +41,7 @@ class YearOut(_Row):
     coverage: float | None = Field(description="Share of the true members that have bars.")
 
 
-class SeriesOut(_Row):
+class CoverageSeriesOut(_Row):
     """One market-wide series."""
 
     series: str
@@ -65,12 +65,12 @@ class CoverageOut(_Row):
     as_of: date
     last_session_on: date | None
     years: list[YearOut]
-    series: list[SeriesOut]
+    series: list[CoverageSeriesOut]
     facts: list[FactsOut]
     warnings: list[str] = Field(description="What to keep in mind of results made from these data, such as survivors.")
 
 
-class GapOut(_Row):
+class BarGapOut(_Row):
     """Sessions in a row without a bar."""
 
     from_on: date
@@ -87,10 +87,10 @@ class GapsOut(BaseModel):
     last_on: date | None
     bars: int
     sessions: int = Field(description="Sessions from the first bar to the last.")
-    gaps: list[GapOut]
+    gaps: list[BarGapOut]
 
 
-class ImportOut(_Row):
+class DataImportOut(_Row):
     """One load of one file."""
 
     batch_id: int

@@ -212,7 +212,7 @@ class ImportancesOut(BaseModel):
     features: list[FoldImportanceOut]
 
 
-class SeriesOut(BaseModel):
+class ReturnSeriesOut(BaseModel):
     """Daily simple returns of one series; both lists are parallel."""
 
     series: str
@@ -227,7 +227,7 @@ class ReturnsOut(BaseModel):
     version: int
     hypothetical: Literal[True] = True
     basis: str
-    items: list[SeriesOut]
+    items: list[ReturnSeriesOut]
 
 
 class MeasureOut(BaseModel):

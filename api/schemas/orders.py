@@ -57,7 +57,7 @@ class OrderOut(Read):
     changed_at: datetime
 
 
-class StepOut(Read):
+class OrderStepOut(Read):
     """One step of an order's life."""
 
     at: datetime
@@ -72,7 +72,7 @@ class OrderShown(OrderOut):
     """One order with its timeline and fills."""
 
     waits_because: str | None = Field(description="The kill switch that holds it back.")
-    timeline: list[StepOut]
+    timeline: list[OrderStepOut]
     fills: list[FillOut]
 
 

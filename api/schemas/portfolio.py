@@ -183,7 +183,7 @@ class MonthOut(_Out):
     is_partial: bool
 
 
-class SeriesOut(_Out):
+class ValueSeriesOut(_Out):
     """Parallel lists for charts, an entry a close. `index`, `benchmark` and `equal_weight` begin at 1."""
 
     on: list[date]
@@ -212,11 +212,11 @@ class PerformanceOut(_Out):
     periods: list[PeriodOut]
     risk: RiskOut
     months: list[MonthOut]
-    series: SeriesOut
+    series: ValueSeriesOut
     flows: list[FlowOut]
 
 
-class TradeOut(_Out):
+class DriftTradeOut(_Out):
     """Whole shares at the last price."""
 
     instrument_id: int
@@ -226,7 +226,7 @@ class TradeOut(_Out):
     value_usd: Dollars
 
 
-class GapOut(_Out):
+class DriftGapOut(_Out):
     """One stock's actual weight less its target."""
 
     instrument_id: int
@@ -236,7 +236,7 @@ class GapOut(_Out):
     target_weight: Fraction
     difference: Fraction
     is_off: bool
-    trade: TradeOut | None
+    trade: DriftTradeOut | None
 
 
 class AccountDriftOut(_Out):
@@ -253,8 +253,10 @@ class AccountDriftOut(_Out):
     cash_target: Fraction | None
     cash_difference: Fraction | None
     off_count: int | None
-    gaps: list[GapOut]
-    trades: list[TradeOut] = Field(description="What would remove the drift, sales first; before the night's rules.")
+    gaps: list[DriftGapOut]
+    trades: list[DriftTradeOut] = Field(
+        description="What would remove the drift, sales first; before the night's rules."
+    )
     why: str | None
 
 
@@ -278,7 +280,7 @@ class ComponentOut(_Out):
     sentence: str
 
 
-class StepOut(_Out):
+class ImprovementOut(_Out):
     """Something that would help, with the points that the whole score would gain."""
 
     component: str
@@ -296,7 +298,7 @@ class HealthOut(_Out):
     score: float | None
     why: str | None
     components: list[ComponentOut]
-    steps: list[StepOut]
+    steps: list[ImprovementOut]
 
 
 class PeersOut(_Out):
@@ -369,4 +371,4 @@ class PracticeOut(_Out):
     drift_classes: list[DriftClassOut]
     health_mean: Ratio | None
     periods: list[PeriodOut]
-    series: SeriesOut
+    series: ValueSeriesOut

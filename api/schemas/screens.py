@@ -55,7 +55,7 @@ class GoneOut(BaseModel):
     rank_before: int
 
 
-class SectorOut(BaseModel):
+class SectorShareOut(BaseModel):
     """One sector's share of a screen."""
 
     sector: str | None
@@ -71,7 +71,7 @@ class ScreenOut(ScreenHeadOut):
     stocks: list[StockOut]
     new: list[str] = Field(description="Symbols that were not on the screen before, by rank.")
     gone: list[GoneOut]
-    sectors: list[SectorOut] = Field(description="Largest first.")
+    sectors: list[SectorShareOut] = Field(description="Largest first.")
 
     @classmethod
     def build(cls, head: Any, label: str, rows: Sequence[Any], before: Before | None) -> Self:
@@ -93,7 +93,7 @@ class ScreenOut(ScreenHeadOut):
                 if key not in here
             ],
             sectors=[
-                SectorOut(sector=sector, stocks=count, share=count / len(rows))
+                SectorShareOut(sector=sector, stocks=count, share=count / len(rows))
                 for sector, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0] or ""))
             ],
         )

@@ -74,6 +74,9 @@ class TestDocument:
         names = [operation["operationId"] for operation in OPERATIONS.values()]
         assert len(names) == len(set(names))
 
+    def test_no_two_schemas_share_a_name(self) -> None:
+        assert [name for name in DOCUMENT["components"]["schemas"] if "__" in name] == []
+
     def test_every_tag_is_described(self) -> None:
         used = {tag for operation in OPERATIONS.values() for tag in operation["tags"]}
         assert used == {tag["name"] for tag in DOCUMENT["tags"] if tag["description"]}
