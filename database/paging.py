@@ -12,7 +12,6 @@ from uuid import UUID
 from sqlalchemy import (
     Column,
     ColumnElement,
-    Join,
     Row,
     Select,
     SQLColumnExpression,
@@ -70,7 +69,7 @@ def read_page(
     page = query
     if cursor is not None:
         page = page.where(_beyond(column, key, descending, *_read(cursor, sort, column, key)))
-    if isinstance(query.get_final_froms()[0], Join):
+    if len(query.columns_clause_froms) > 1:
         # First whose rows, then what stands beside them: what a list only shows is joined to a page, not to all.
         chosen = page.with_only_columns(key).order_by(order, after).limit(limit + 1).correlate(None)
         page = query.where(key.in_(chosen))
