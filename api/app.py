@@ -1,5 +1,6 @@
 """The service: one application, made by `create_app`; `acis api serve` serves it."""
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
@@ -65,7 +66,11 @@ def serve() -> FastAPI:
     """The application in a process of its own: what its server logs comes out in our form too."""
     configure_logs(get_settings())
     adopt_library_logs()
-    return create_app()
+    application = create_app()
+    # What was loaded to serve stays to the end: no collection need look through it again.
+    gc.collect()
+    gc.freeze()
+    return application
 
 
 @asynccontextmanager
