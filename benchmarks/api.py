@@ -219,14 +219,14 @@ def _claims(folder: Path, firm: SampleFirm) -> Iterator[Claim]:
         f"{name}: beside a bare application that asks the database for a constant",
         ours=full.per_second,
         peer=select.per_second,
-        bar=0.15,
+        bar=0.12,
         unit="requests/s",
     )
     yield at_least(
         f"{name}: beside a bare application that answers a constant",
         ours=full.per_second,
         peer=constant.per_second,
-        bar=0.04,
+        bar=0.025,
         unit="requests/s",
     )
 
