@@ -26,14 +26,17 @@ from database.schema import migrate
 from database.session import API_ROLE, as_role, with_database
 
 os.environ["ACIS_ENVIRONMENT"] = "test"
-# A test that asks for no database gets none: never the one that somebody works with in this checkout.
-os.environ["DATABASE_URL"] = "postgresql://nobody@127.0.0.1:9/none"
-os.environ["ACIS_VAR_DIR"] = str(Path(tempfile.gettempdir()) / "acis-tests-without-a-folder")
 # A test asks more often than a person; those of the rate limit set their own.
 os.environ["ACIS_REQUESTS_PER_MINUTE"] = os.environ["ACIS_MACHINE_REQUESTS_PER_MINUTE"] = "1000000"
 hypothesis.settings.register_profile("acis", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("acis")
 NOW = datetime(2020, 4, 2, 12, 0, tzinfo=UTC)
+
+
+def pytest_configure() -> None:
+    """A test that asks for no database gets none: never the one that somebody works with in this checkout."""
+    os.environ["DATABASE_URL"] = "postgresql://nobody@127.0.0.1:9/none"
+    os.environ["ACIS_VAR_DIR"] = str(Path(tempfile.gettempdir()) / "acis-tests-without-a-folder")
 
 
 @pytest.fixture(scope="session")
