@@ -186,6 +186,7 @@ class TestFollowEvents:
         run(work)
 
 
+@pytest.mark.usefixtures("firm")
 class TestHub:
     def test_slow_reader_costs_no_memory_and_is_told_to_read_anew(self) -> None:
         async def work(app: FastAPI) -> None:
