@@ -4,7 +4,7 @@ there, at the start of each transaction (`auth.scope.enter`)."""
 import hmac
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from typing import Any, Literal
 from uuid import UUID
@@ -20,6 +20,7 @@ from core.errors import NotSignedIn
 
 ACCESS_LASTS = timedelta(minutes=10)
 _ALGORITHM = "HS256"
+_TOKENS_KEPT = 2048
 
 
 def make_access_token(
@@ -47,6 +48,16 @@ def read_access_token(token: str, *, via: Literal["cookie", "bearer"], at_any_ag
 
     `at_any_age` takes an old one too: enough to end the sign-in that it came from.
     """
+    actor, expires_at = _verified(token, via, tuple(_secrets()))
+    if expires_at <= now().timestamp() and not at_any_age:
+        raise NotSignedIn("the token has expired: refresh it, or sign in again")
+    return actor
+
+
+@lru_cache(maxsize=_TOKENS_KEPT)
+def _verified(token: str, via: Literal["cookie", "bearer"], _: tuple[str, ...]) -> tuple[Actor, float]:
+    """The bearer and the token's end. A page asks with the same token many times a minute, and a good signature under
+    the same keys stays good; a bad one is never kept."""
     try:
         kid = jwt.get_unverified_header(token).get("kid")
         secret = _secrets().get(kid) if isinstance(kid, str) else None
@@ -60,10 +71,8 @@ def read_access_token(token: str, *, via: Literal["cookie", "bearer"], at_any_ag
             issuer="acis",
             options={"require": ["exp", "sub", "iss"], "verify_exp": False, "verify_iat": False},
         )
-        if float(claims["exp"]) <= now().timestamp() and not at_any_age:
-            raise NotSignedIn("the token has expired: refresh it, or sign in again")
         role = str(claims["role"])
-        return Actor(
+        actor = Actor(
             user_id=int(claims["sub"]),
             email=str(claims["email"]),
             role=role,
@@ -73,6 +82,7 @@ def read_access_token(token: str, *, via: Literal["cookie", "bearer"], at_any_ag
             sign_in_id=None if claims["sid"] is None else UUID(claims["sid"]),
             must_change_password=claims["password_due"] is True,
         )
+        return actor, float(claims["exp"])
     except (jwt.InvalidTokenError, KeyError, TypeError, ValueError) as error:
         raise NotSignedIn("the token cannot be read: sign in again") from error
 
