@@ -3,9 +3,12 @@
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Any
 
 from fastapi.responses import Response
+
+from api.schemas.figures import write_plain
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 # Spreadsheets take a file without it for the local eight-bit code.
@@ -26,5 +29,7 @@ def csv_response(file_name: str, columns: Sequence[str], rows: Iterable[Sequence
 
 
 def safe_cell(value: Any) -> Any:
-    """Text that a spreadsheet would run is text again behind an apostrophe; numbers stay numbers."""
+    """Text that a spreadsheet would run is text again behind an apostrophe; numbers stay plain numbers."""
+    if isinstance(value, Decimal):
+        return write_plain(value)
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_STARTS) else value
