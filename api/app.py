@@ -14,11 +14,12 @@ from fastapi.telemetry import TelemetryConfig
 
 from api import errors
 from api.limits import Limits
-from api.middleware import PREFIX, Frame
+from api.middleware import Frame
 from api.openapi import TAGS, describe
 from api.rate import Rates
 from api.routes import ROUTERS
 from api.streams import Hub
+from api.word import PREFIX
 from core.config import Settings, get_settings
 from core.log import adopt_library_logs, configure_logs
 from core.version import release

@@ -14,9 +14,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import metrics
 from api.errors import fault
+from api.word import PREFIX
 from core.log import begin_log, get_logger
 
-PREFIX = "/api/v1"
 UNKNOWN_ROUTE = "(none)"
 _ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _ALWAYS = (

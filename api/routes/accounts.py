@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 
 from api.deps import Cursor, Limit, Search, desk, needs
 from api.match import OUTDATED, IfMatch, etag_of, require_match, tell_etag
@@ -10,6 +10,7 @@ from api.once import Once, do_once
 from api.schemas.accounts import AccountChange, AccountIn, AccountOut, Status, Taxation
 from api.schemas.page import Page
 from api.schemas.practice import Reason
+from api.word import Word
 from auth.actor import Actor
 from auth.audit import look
 from clients import service
@@ -21,7 +22,7 @@ from portfolios import standings
 from strategies.library import STRATEGIES
 from trading import closing, paper
 
-router = APIRouter(prefix="/accounts", tags=["accounts"])
+router = Word("accounts", tags=["accounts"])
 AccountSort = Annotated[
     str,
     Query(

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import AwareDatetime
 
@@ -23,6 +23,7 @@ from api.schemas.admin import (
 )
 from api.schemas.page import Page
 from api.sheets import ANSWERS, csv_response
+from api.word import Word
 from auth.actor import Actor
 from auth.anchors import read_anchors
 from auth.audit import look, record
@@ -35,7 +36,7 @@ from database.queries.audit import audit_page
 from jobs import machinery
 from jobs.machinery import Night, Part
 
-router = APIRouter(prefix="/admin", tags=["admin"])
+router = Word("admin", tags=["admin"])
 
 EXPORTED_ROWS_MAX = 50_000
 _WORST = ("bad", "watch", "unknown", "good")

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from anyio import CapacityLimiter, to_thread
 from anyio.lowlevel import RunVar
-from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import Depends, Header, Query, Request
 from fastapi.responses import Response
 
 from api import credentials
@@ -31,6 +31,7 @@ from api.schemas.auth import (
     TotpIn,
 )
 from api.schemas.page import Page
+from api.word import Word
 from auth import service
 from auth.actor import Actor
 from auth.roles import SEES
@@ -41,7 +42,7 @@ from core.clock import now
 from core.errors import InputError, NotSignedIn
 from database.queries.sign_ins import sign_ins_page
 
-router = APIRouter(prefix="/auth", tags=["auth"])
+router = Word("auth", tags=["auth"])
 
 _WEIGHED_AT_ONCE = 4
 _gate: RunVar[CapacityLimiter] = RunVar("gate of sign-in")

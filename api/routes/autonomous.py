@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 
 from api.deps import Cursor, Limit, Search, desk, needs
 from api.once import Once, do_once
@@ -11,6 +11,7 @@ from api.schemas.autonomous import AutonomousChange, AutonomousOut, AutonomousOv
 from api.schemas.page import Page
 from api.schemas.practice import Reason
 from api.schemas.recommendations import RecommendationOut
+from api.word import Word
 from auth.actor import Actor
 from auth.audit import look
 from clients.practice import practice_date
@@ -27,7 +28,7 @@ from trading import desk as trading_desk
 from trading.approval import AUTONOMOUS
 from trading.proposal import RULES
 
-router = APIRouter(prefix="/autonomous", tags=["autonomous"])
+router = Word("autonomous", tags=["autonomous"])
 AccountId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 Number = Annotated[int | None, Query(ge=1, le=2**63 - 1)]
 

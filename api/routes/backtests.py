@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 from fastapi.responses import JSONResponse, Response
 
 from api.deps import Cursor, Limit, desk, needs
@@ -23,6 +23,7 @@ from api.schemas.backtests import (
 )
 from api.schemas.page import Page
 from api.sheets import csv_response
+from api.word import Word
 from auth.actor import Actor
 from core.errors import InputError, NotAllowed, NotFound, Refused, UnknownName
 from database.queries import backtests as queries
@@ -30,7 +31,7 @@ from database.session import Session
 from registry import backtests
 from strategies.library import STRATEGIES
 
-router = APIRouter(prefix="/backtests", tags=["backtests"])
+router = Word("backtests", tags=["backtests"])
 
 Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
 COMPARED_MAX = 4

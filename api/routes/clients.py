@@ -4,7 +4,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 
 from api.deps import Cursor, Limit, Search, desk, needs
 from api.match import OUTDATED, IfMatch, etag_of, require_match, tell_etag
@@ -22,6 +22,7 @@ from api.schemas.clients import (
 )
 from api.schemas.page import Page
 from api.schemas.practice import Reason
+from api.word import Word
 from auth.actor import Actor
 from auth.audit import look
 from clients import service
@@ -36,7 +37,7 @@ from strategies.library import STRATEGIES
 from trading.closing import archive_client as archive
 from trading.opening import open_paper_account
 
-router = APIRouter(prefix="/clients", tags=["clients"])
+router = Word("clients", tags=["clients"])
 _ACCOUNTS_MAX = 500
 ClientSort = Annotated[
     str,

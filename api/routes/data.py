@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from api.deps import AsOf, Cursor, Limit, desk, needs
 from api.names import Symbol
@@ -16,6 +16,7 @@ from api.schemas.data import (
     QuarantinedOut,
 )
 from api.schemas.page import Page
+from api.word import Word
 from auth.actor import Actor
 from clients.practice import practice_date
 from core.errors import DataMissing, NotFound
@@ -24,7 +25,7 @@ from database.queries.bars import last_session_on, quarantine_counts
 from database.queries.symbols import instrument_of
 from market_data.coverage import bars_of_instrument, data_status, freshness
 
-router = APIRouter(prefix="/data", tags=["data"])
+router = Word("data", tags=["data"])
 
 
 @router.get("/status")

@@ -5,18 +5,19 @@ from collections.abc import AsyncIterator, Collection
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import Header, Query, Request
 
 from api.deps import desk, needs
 from api.schemas.jobs import JobOut
 from api.streams import BEGIN, PING, PING_S, EventStream, Hub, event
+from api.word import Word
 from auth.actor import Actor
 from core.clock import now
 from core.errors import InputError, NotAllowed, NotSignedIn, Unreachable
 from database.queries import jobs as queries
 from database.queries.accounts import accounts_seen
 
-router = APIRouter(prefix="/events", tags=["events"])
+router = Word("events", tags=["events"])
 
 # Topic -> the permission that it takes.
 TOPICS = {"jobs": "jobs.read", "orders": "orders.read", "recommendations": "recommendations.read"}

@@ -3,15 +3,16 @@
 from datetime import date
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from api.deps import Cursor, Limit, desk, needs
 from api.schemas.fills import FillOut
 from api.schemas.page import Page
+from api.word import Word
 from auth.actor import Actor
 from database.queries import fills
 
-router = APIRouter(prefix="/fills", tags=["fills"])
+router = Word("fills", tags=["fills"])
 Number = Annotated[int | None, Query(ge=1, le=2**63 - 1)]
 
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from api.deps import Cursor, Limit, Search, desk, needs
 from api.match import OUTDATED, IfMatch, etag_of, require_match, tell_etag
@@ -11,6 +11,7 @@ from api.schemas.clients import ClientOut
 from api.schemas.households import HouseholdChange, HouseholdIn, HouseholdOut, HouseholdShown
 from api.schemas.page import Page
 from api.schemas.practice import Reason
+from api.word import Word
 from auth.actor import Actor
 from auth.audit import look
 from clients import service
@@ -19,7 +20,7 @@ from database.queries import clients as lists
 from database.session import Session
 from database.tables.households import Household
 
-router = APIRouter(prefix="/households", tags=["households"])
+router = Word("households", tags=["households"])
 _MEMBERS_MAX = 500
 
 

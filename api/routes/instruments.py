@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from api.deps import AsOf, Cursor, Limit, Search, desk, needs
 from api.names import Symbol
@@ -17,6 +17,7 @@ from api.schemas.instruments import (
 )
 from api.schemas.page import Page
 from api.stretch import FromOn, ToOn, stretch
+from api.word import Word
 from auth.actor import Actor
 from clients.practice import practice_date
 from core.errors import NotFound
@@ -26,7 +27,7 @@ from database.queries.screens import newest_screened_on, placements
 from database.session import Session
 from database.tables.instruments import Instrument
 
-router = APIRouter(prefix="/instruments", tags=["instruments"])
+router = Word("instruments", tags=["instruments"])
 
 Sort = Literal["relevance", "symbol", "-symbol", "name", "-name"]
 _USUAL_DAYS = 365

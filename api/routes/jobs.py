@@ -4,13 +4,14 @@ import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import Header, Path, Query, Request, Response
 
 from api.deps import Cursor, Limit, desk, needs
 from api.once import Once, do_once
 from api.schemas.jobs import JobDetailOut, JobOut, LineOut, Status
 from api.schemas.page import Page
 from api.streams import BEGIN, PING, PING_S, EventStream, Hub, event
+from api.word import Word
 from auth.actor import Actor
 from auth.audit import look, record
 from core.errors import NotAllowed, NotFound, NotSignedIn, Unreachable
@@ -20,7 +21,7 @@ from database.session import Session
 from database.tables.jobs import JobEvent, QueuedJob
 from jobs import service
 
-router = APIRouter(prefix="/jobs", tags=["jobs"])
+router = Word("jobs", tags=["jobs"])
 JobId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 LINES = 200
 _EVENTS_AT_ONCE = 500

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 
 from api.deps import Cursor, Limit, desk, needs
 from api.once import Once, do_once
@@ -14,6 +14,7 @@ from api.schemas.kill_switches import (
     KillSwitchReleased,
 )
 from api.schemas.page import Page
+from api.word import Word
 from auth.actor import Actor
 from core.errors import NotAllowed, NotFound
 from database.paging import Row
@@ -24,7 +25,7 @@ from strategies.library import STRATEGIES
 from trading import desk as trading_desk
 from trading import kill_switch
 
-router = APIRouter(prefix="/kill-switches", tags=["kill switches"])
+router = Word("kill-switches", tags=["kill switches"])
 SwitchId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 _FIRM = "kill_switches.firm"
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 from fastapi.responses import Response
 
 from api.deps import AsOf, Cursor, Limit, desk, needs
@@ -37,6 +37,7 @@ from api.schemas.models import (
 from api.schemas.page import Page
 from api.series import importances, measures, series_of
 from api.stretch import FromOn, ToOn, stretch
+from api.word import Word
 from auth.actor import Actor
 from clients.practice import practice_date
 from core.config import get_settings
@@ -52,7 +53,7 @@ from registry.drift_state import drift_state
 from registry.records import NOTE, shadow_series, trial_series
 from strategies.library import STRATEGIES
 
-router = APIRouter(prefix="/models", tags=["models"])
+router = Word("models", tags=["models"])
 
 Version = Annotated[int, Path(ge=1, le=2**31 - 1, examples=[9])]
 VersionFilter = Annotated[int | None, Query(ge=1, le=2**31 - 1)]

@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 
 from api.deps import Cursor, Limit, desk, needs
 from api.once import Once, do_once
@@ -11,6 +11,7 @@ from api.schemas.fills import FillOut
 from api.schemas.orders import CancelIn, CancelOut, OrderOut, OrderShown, OrderState, OrderStepOut
 from api.schemas.page import Page
 from api.schemas.recommendations import Side
+from api.word import Word
 from auth.actor import Actor
 from auth.audit import look
 from core.errors import NotFound
@@ -21,7 +22,7 @@ from trading import desk as trading_desk
 from trading.diary import tell_steps, why_it_waits
 from trading.lineage import explain
 
-router = APIRouter(prefix="/orders", tags=["orders"])
+router = Word("orders", tags=["orders"])
 OrderId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 Number = Annotated[int | None, Query(ge=1, le=2**63 - 1)]
 _FILLS_MAX = 500

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 
 from api.deps import desk, needs
 from api.once import Once, do_once
 from api.schemas.accounts import AccountOut
 from api.schemas.paper import MovementIn, MovementOut, PaperIn, ResetIn, ResetOut, StatementEntry, StatementOut
 from api.sheets import csv_response
+from api.word import Word
 from auth.actor import Actor
 from auth.audit import look
 from clients import service
@@ -22,7 +23,7 @@ from strategies.library import STRATEGIES
 from trading import paper
 from trading.statement import make_statement
 
-router = APIRouter(prefix="/paper", tags=["paper"])
+router = Word("paper", tags=["paper"])
 _CELLS = tuple(name for name in StatementEntry.model_fields if name != "entry_id")
 _SUMS = tuple(name for name in _CELLS if name.endswith("_usd") and name != "cash_usd")
 

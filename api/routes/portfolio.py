@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import Depends, Path, Query
 from fastapi.responses import Response
 from pydantic import BaseModel
 
@@ -17,12 +17,13 @@ from api import sheets
 from api.deps import AsOf, desk, needs
 from api.schemas import portfolio as out
 from api.snapshots import ANSWERS, IfNoneMatch, answer_snapshot, look_at
+from api.word import Word
 from auth.actor import Actor
 from database.session import Session
 from portfolios import service
 from portfolios.service import Kind, View
 
-router = APIRouter(prefix="/portfolio", tags=["portfolio"])
+router = Word("portfolio", tags=["portfolio"])
 
 Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
 

@@ -4,7 +4,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 
 from api.deps import Cursor, Limit, Search, desk, needs
 from api.once import Once, do_once
@@ -24,6 +24,7 @@ from api.schemas.recommendations import (
     Selection,
     Side,
 )
+from api.word import Word
 from auth.actor import Actor
 from auth.audit import look
 from core.errors import InputError, NotFound
@@ -36,7 +37,7 @@ from trading.approval import reject
 from trading.revision import change_quantity
 from trading.why import explain_recommendation
 
-router = APIRouter(prefix="/recommendations", tags=["recommendations"])
+router = Word("recommendations", tags=["recommendations"])
 _SELECTED_MAX = 2000
 RecommendationId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 NumberAsked = Annotated[int | None, Query(ge=1, le=2**63 - 1)]

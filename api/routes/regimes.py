@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from api.deps import AsOf, desk, needs
 from api.schemas.regimes import FollowedOut, RegimeHistoryOut, RegimeNowOut, RegimeOut, SpanOut
 from api.stretch import FromOn, SessionOn, ToOn, stretch
+from api.word import Word
 from auth.actor import Actor
 from clients.practice import practice_date
 from core.config import get_settings
@@ -16,7 +17,7 @@ from database.queries.charts import series_values
 from database.queries.targets import chosen_between, newest_choice
 from database.tables.regimes import LABELS
 
-router = APIRouter(prefix="/regimes", tags=["regimes"])
+router = Word("regimes", tags=["regimes"])
 
 INDEX = "SPX"
 _USUAL_DAYS = 365

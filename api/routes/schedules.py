@@ -1,11 +1,12 @@
 """The timetable: what runs when and how it went, and each entry by hand."""
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from api.deps import desk, needs
 from api.once import Once, do_once
 from api.schemas.jobs import JobOut
 from api.schemas.schedules import ScheduleOut, ScheduleRun
+from api.word import Word
 from auth.actor import Actor
 from auth.audit import record
 from core.clock import now
@@ -14,7 +15,7 @@ from database.queries.jobs import find_job
 from database.session import Session
 from jobs.schedule import Standing, run_now, standings
 
-router = APIRouter(prefix="/schedules", tags=["admin"])
+router = Word("schedules", tags=["admin"])
 
 
 @router.get("")

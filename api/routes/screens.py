@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import Response
 
 from api.deps import AsOf, desk, needs
@@ -19,6 +19,7 @@ from api.schemas.screens import (
 from api.schemas.strategies import TonightOut
 from api.sheets import ANSWERS, csv_response
 from api.stretch import FromOn, ToOn, stretch
+from api.word import Word
 from auth.actor import Actor
 from clients.practice import practice_date
 from core.errors import NotFound, UnknownName
@@ -28,7 +29,7 @@ from database.session import Session
 from strategies.library import STRATEGIES
 from strategies.strategy import Strategy
 
-router = APIRouter(prefix="/screens", tags=["screens"])
+router = Word("screens", tags=["screens"])
 
 Lane = Annotated[
     Literal["served", "plain", "screener"],

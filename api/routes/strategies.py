@@ -3,13 +3,14 @@
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from api.deps import AsOf, Cursor, Limit, desk, needs
 from api.names import StrategyFilter, StrategyName
 from api.schemas.page import Page
 from api.schemas.strategies import ChoiceDetailOut, ChoiceOut, StrategyOut
 from api.stretch import SessionOn
+from api.word import Word
 from auth.actor import Actor
 from clients.practice import practice_date
 from core.errors import NotFound, UnknownName
@@ -18,7 +19,7 @@ from database.queries.targets import find_choice, newest_choice, page_choices
 from database.session import Session
 from strategies.library import STRATEGIES
 
-router = APIRouter(prefix="/strategies", tags=["strategies"])
+router = Word("strategies", tags=["strategies"])
 
 
 @router.get("")

@@ -4,19 +4,20 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import Depends, Query, Response
 
 from api.deps import Cursor, Limit, desk, needs
 from api.exports import ANSWERS, Format, Kind, export_table
 from api.schemas.page import Page
 from api.schemas.recommendations import Side
 from api.schemas.trades import TradeOut
+from api.word import Word
 from auth.actor import Actor
 from auth.audit import look
 from core.errors import InputError
 from database.queries import fills
 
-router = APIRouter(prefix="/trades", tags=["trades"])
+router = Word("trades", tags=["trades"])
 Number = Annotated[int | None, Query(ge=1, le=2**63 - 1)]
 _ROWS_AT_ONCE = 2000
 COLUMNS: Mapping[str, Kind] = {

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 
 from api.deps import Cursor, Limit, Search, desk, needs
 from api.schemas.auth import EndedOut, SignInOut
@@ -21,6 +21,7 @@ from api.schemas.users import (
     UserOut,
     UserPatch,
 )
+from api.word import Word
 from auth import people
 from auth.actor import Actor
 from auth.keys import make_key, revoke_key
@@ -33,7 +34,7 @@ from database.queries.api_keys import keys_page
 from database.queries.sign_ins import sign_ins_page
 from database.queries.users import get_user, users_page
 
-router = APIRouter(prefix="/users", tags=["users"])
+router = Word("users", tags=["users"])
 
 _Number = Path(ge=1, le=2**63 - 1)
 UserId = Annotated[int, _Number]
