@@ -162,13 +162,8 @@ def remove_and_close_the_gap(session: Session, choice: random.Random, ids: list[
 
 def swap(session: Session, choice: random.Random, ids: list[int]) -> int | None:
     one, other = sorted(choice.sample(ids, 2))
-    session.execute(
-        text(
-            "update audit set audit_id = case audit_id when :one then -1 else :one end where audit_id in (:one, :other)"
-        ),
-        {"one": one, "other": other},
-    )
-    session.execute(text("update audit set audit_id = :other where audit_id = -1"), {"other": other})
+    for old, new in ((one, -1), (other, one), (-1, other)):
+        session.execute(text("update audit set audit_id = :new where audit_id = :old"), {"old": old, "new": new})
     return one
 
 
