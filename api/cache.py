@@ -51,8 +51,7 @@ class Comfort:
 @cache
 def comfort() -> Comfort:
     """The process's Redis, made on first use."""
-    settings = get_settings()
-    return Comfort(settings.redis_url or f"unix://{settings.redis_socket}")
+    return Comfort(get_settings().redis_address)
 
 
 def keep(key: str, body: bytes, *, seconds: int) -> None:

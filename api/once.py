@@ -8,7 +8,7 @@ wait in the database. A process that dies in the middle leaves neither the effec
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from hashlib import sha256
-from typing import Annotated
+from typing import Annotated, TypeVar
 from weakref import WeakValueDictionary
 
 from fastapi import Depends, Header, Request
@@ -22,6 +22,7 @@ from core.errors import KeyReused, StillAtWork
 from database.queries import idempotency as queries
 from database.session import Session
 
+Answer = TypeVar("Answer", bound=BaseModel)
 WAIT_S_MAX = 15.0
 _JSON = "application/json"
 _RETRY_S = 2
@@ -79,10 +80,10 @@ Once = Annotated[OnceKey, Depends(_read_key, scope="function")]
 def do_once(
     once: OnceKey,
     actor: Actor,
-    work: Callable[[Session], BaseModel],
+    work: Callable[[Session], Answer],
     *,
     status: int = 200,
-    headers: Callable[[BaseModel], dict[str, str]] = lambda answer: {},
+    headers: Callable[[Answer], dict[str, str]] = lambda answer: {},
 ) -> Response:
     """The answer of `work`, done in the actor's transaction, or the one that the key already got.
 

@@ -26,7 +26,6 @@ WINDOW_S = 60
 _ANSWER_S_MAX = 0.25
 _REST_S = 5.0
 _CALLERS_MAX = 10_000
-_REDIS_URL_OF_SOCKET = "redis+socket://"
 
 _log = get_logger("api")
 
@@ -106,7 +105,7 @@ class Rates:
 
     def open(self) -> None:
         """Meet Redis; whether it is there shows with the first call."""
-        url = get_settings().queue_url.replace(_REDIS_URL_OF_SOCKET, "unix://")
+        url = get_settings().redis_address
         self._client = redis.Redis.from_url(
             url, socket_timeout=_ANSWER_S_MAX, socket_connect_timeout=_ANSWER_S_MAX, retry=Retry(NoBackoff(), 1)
         )

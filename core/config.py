@@ -88,6 +88,11 @@ class Settings(BaseSettings):
         return self.redis_url or f"redis+socket://{self.redis_socket}"
 
     @property
+    def redis_address(self) -> str:
+        """The same server in the words of Redis' own client."""
+        return self.redis_url or f"unix://{self.redis_socket}"
+
+    @property
     def mlflow_dir(self) -> Path:
         """Folder of the tracking server's artefacts and its address."""
         return self.var_dir / "mlflow"

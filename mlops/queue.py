@@ -37,9 +37,8 @@ def start_queue() -> bool:
 
 def queue_answers() -> bool:
     """Whether the queue's server, embedded or named by REDIS_URL, answers a ping."""
-    settings = get_settings()
     client = redis.Redis.from_url(
-        settings.redis_url or f"unix://{settings.redis_socket}",
+        get_settings().redis_address,
         socket_timeout=_TIMEOUT_S,
         socket_connect_timeout=_TIMEOUT_S,
     )

@@ -84,7 +84,7 @@ def retry_job(job_id: JobId, once: Once, actor: Actor = needs("jobs.write")) -> 
         record(session, actor=actor.email, action="retry", subject="job", subject_id=job_id, after=after)
         return JobOut.of(job)
 
-    return do_once(once, actor, work, status=201, headers=lambda job: {"Location": f"/api/v1/jobs/{job.job_id}"})  # type: ignore[attr-defined]
+    return do_once(once, actor, work, status=201, headers=lambda job: {"Location": f"/api/v1/jobs/{job.job_id}"})
 
 
 @router.get(

@@ -1,13 +1,13 @@
 """Paper accounts: opened, filled, emptied, begun anew; and what moved in them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Annotated, Any, Literal
 
 from fastapi import Query, Response
 
 from api.deps import desk, needs
-from api.once import Once, do_once
+from api.once import Once, OnceKey, do_once
 from api.schemas.accounts import AccountOut
 from api.schemas.paper import MovementIn, MovementOut, PaperIn, ResetIn, ResetOut, StatementEntry, StatementOut
 from api.sheets import csv_response
@@ -55,31 +55,23 @@ def open_paper_account(given: PaperIn, once: Once, actor: Actor = needs("paper.w
 @router.post("/{account_id}/deposits", status_code=201, response_model=MovementOut)
 def add_deposit(account_id: int, given: MovementIn, once: Once, actor: Actor = needs("paper.write")) -> Response:
     """Bring money in."""
-
-    def work(session: Session) -> MovementOut:
-        as_of = service.practice_date(session)
-        moved = paper.deposit(
-            session,
-            account_id=account_id,
-            amount_usd=given.amount_usd,
-            reference=f"{actor.user_id}:{once.key}",
-            note=given.note,
-            as_of=as_of,
-            actor=actor.email,
-        )
-        standings.refresh(session, account_ids=[account_id], as_of=as_of)
-        return MovementOut.model_validate(moved)
-
-    return do_once(once, actor, work, status=201)
+    return _move(paper.deposit, account_id, given, once, actor)
 
 
 @router.post("/{account_id}/withdrawals", status_code=201, response_model=MovementOut)
 def add_withdrawal(account_id: int, given: MovementIn, once: Once, actor: Actor = needs("paper.write")) -> Response:
     """Take money out: never more than is there and not needed by orders under way. Warns under the mandate's floor."""
+    return _move(paper.withdraw, account_id, given, once, actor)
+
+
+def _move(
+    verb: Callable[..., paper.Movement], account_id: int, given: MovementIn, once: OnceKey, actor: Actor
+) -> Response:
+    """The money moved, once, and the account's standing after it."""
 
     def work(session: Session) -> MovementOut:
         as_of = service.practice_date(session)
-        moved = paper.withdraw(
+        moved = verb(
             session,
             account_id=account_id,
             amount_usd=given.amount_usd,

@@ -41,7 +41,7 @@ def run_schedule(
             raise NotFound("job", job_id)
         return JobOut.of(job)
 
-    return do_once(once, actor, work, status=202, headers=lambda job: {"Location": f"/api/v1/jobs/{job.job_id}"})  # type: ignore[attr-defined]
+    return do_once(once, actor, work, status=202, headers=lambda job: {"Location": f"/api/v1/jobs/{job.job_id}"})
 
 
 def _shown(standing: Standing) -> ScheduleOut:
